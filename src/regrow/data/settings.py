@@ -1,0 +1,60 @@
+"""What a study may say about its data. Imports no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from regrow.settings import Settings
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+Augmentation = Literal["none", "crop-flip", "crop"]
+
+
+class DataSettings(Settings):
+    """Which examples, and how they are split. Every choice is made on validation examples, never on the test set."""
+
+    name: str
+    """A row of `regrow list data`: digits, cifar10, cifar100, cifar10-jpeg, or the formats parquet, folder and hub."""
+
+    root: Path | None = None
+    """Where the files lie: required for parquet and folder, the download folder for cifar10 and cifar100, unused for digits."""
+
+    hub: str | None = None
+    """`owner/name` of a data set on the Hugging Face hub, with `name = "hub"`."""
+
+    label: str | None = None
+    """How reports call this data set; by default its name, or for a format the last part of `root` or `hub`."""
+
+    validation: Share | Count = 0.1
+    """Examples held out of the training set for every choice: a share of it, or how many."""
+
+    test: Share | Count | None = None
+    """Only for data without a test set of their own: the share, or number, of examples held out for the final test."""
+
+    split_seed: int = 0
+    """Seed of the split; it is the same for every arm and every seed of the study."""
+
+    augment: Augmentation | None = None
+    """Augmentation of training examples: none, crop (pad 1/8 and crop), crop-flip; by default the data set's usual one."""
+
+    examples: Count | None = None
+    """Formats only: training examples in the files, validation included, so that a study can be planned unopened."""
+
+    classes: Annotated[int, Field(ge=2)] | None = None
+    """Formats only: number of classes."""
+
+    shape: tuple[Count, Count, Count] | None = None
+    """Formats only: channels, height, width that the network sees, in pixels; larger images are resized and centre-cropped."""
+
+    image_column: str = "img"
+    """parquet and hub: the column that holds the image."""
+
+    label_column: str = "label"
+    """parquet and hub: the column that holds the class."""
+
+    loader_workers: Annotated[int, Field(ge=0)] = 2
+    """folder: processes that decode images beside each training."""
