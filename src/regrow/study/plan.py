@@ -1,0 +1,167 @@
+"""The plan: what a study will do and how long that will take, before anything is spent.
+
+Counting MACs and timing a few real steps of each architecture are stages like any other and are kept in the store. Time is
+never derived from MACs: small networks leave the processor idle, so equal MACs are not equal seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from regrow.config.study import Study
+from regrow.networks.spec import NetworkSpec
+from regrow.study.comparison import Comparison, base_recipe, budget_epochs, dense_epochs, network_name
+from regrow.study.executor import this_machine
+from regrow.study.expand import Expansion, expand
+from regrow.study.stage import Stage
+from regrow.study.stages import cost_stage, probe_stage
+from regrow.study.store import Store
+from regrow.study.worker import execute
+from regrow.training.compute import Compute
+
+Row = dict[str, Any]
+
+_CHEAP = ("cost", "trial")
+"""Kinds that a plan does itself, because the list of stages depends on them."""
+
+
+def describe(study: Study, out: Path, *, measure: bool = True) -> Row:
+    """Stages, arms with their epochs and learning rates, MACs and estimated seconds of a study. Opens no data, trains nothing.
+
+    Args:
+        study: what would be done.
+        out: the folder that the study would be run in; what its store already holds counts as done.
+        measure: time a few training steps of each architecture; without it there are no seconds.
+
+    Raises `ProtocolError` where the study would compare what cannot be compared.
+    """
+    store = Store(out / "store")
+    found = _expand_cheaply(study, store)
+    slots = this_machine(
+        store.root, device=study.compute.device, threads=study.compute.threads, workers=study.compute.workers
+    ).slots
+    clock = _Clock(study, store, measure)
+    stages = [
+        clock.row(kind, [stage for stage in found.stages.values() if stage.kind == kind]) for kind in _kinds(found)
+    ]
+    seconds = [row["seconds"] for row in stages]
+    return {
+        "study": {"name": study.name, "title": study.title, "id": study.id},
+        "workers": slots,
+        "stages": stages,
+        "networks": _networks(found, store),
+        "architectures": [_architecture(study, comparison, store, clock) for comparison, _ in found.arms],
+        "arms": [row for comparison, plans in found.arms for row in _arms(study, comparison, plans, clock)],
+        "estimated_seconds": None if None in seconds else math.fsum(seconds) / slots,
+        "notes": _notes(study),
+    }
+
+
+def _expand_cheaply(study: Study, store: Store) -> Expansion:
+    while True:
+        found = expand(study, store.result, assume=True)
+        missing = [s for s in found.stages.values() if s.kind in _CHEAP and store.result(s.key) is None]
+        if not missing:
+            return found
+        for stage in missing:
+            execute(stage, store, lambda event: None)
+
+
+@dataclass
+class _Clock:
+    """Seconds of stages, from a few timed steps of each architecture."""
+
+    study: Study
+    store: Store
+    measure: bool
+
+    def row(self, kind: str, stages: list[Stage]) -> Row:
+        """Number, done, and seconds left of all stages of one kind."""
+        left = [stage for stage in stages if self.store.result(stage.key) is None]
+        seconds = [self.stage_seconds(stage) for stage in left]
+        total = None if None in seconds else math.fsum(s for s in seconds if s is not None)
+        return {"kind": kind, "count": len(stages), "done": len(stages) - len(left), "seconds": total}
+
+    def stage_seconds(self, stage: Stage) -> float | None:
+        """Training by timed steps; an evaluation as the forward third of as many; the rest is short."""
+        if stage.kind != "train":
+            return 0.0
+        recipe = stage.settings["recipe"]
+        step = self.step_seconds(
+            NetworkSpec.from_json(stage.settings["network"]), Compute.from_json(stage.settings["compute"])
+        )
+        if step is None:
+            return None
+        return step * recipe["epochs"] * self.steps_per_epoch()
+
+    def steps_per_epoch(self) -> int:
+        """Steps of one epoch of the study's (first) data set."""
+        from regrow.data.datasets import facts
+
+        return math.ceil(facts(self.study.datasets[0]).train / self.study.train.batch)
+
+    def step_seconds(self, spec: NetworkSpec, compute: Compute) -> float | None:
+        """Seconds of one training step, measured once and kept."""
+        recipe = base_recipe(self.study, epochs=dense_epochs(self.study), lr=self.study.train.lr)
+        stage = probe_stage(spec, recipe, compute)
+        if self.store.result(stage.key) is None:
+            if not self.measure:
+                return None
+            execute(stage, self.store, lambda event: None)
+        result = self.store.result(stage.key)
+        return None if result is None else float(result["step_seconds"])
+
+
+def _kinds(found: Expansion) -> list[str]:
+    order = ("data", "cost", "trial", "import", "train", "prune", "evaluate")
+    present = {stage.kind for stage in found.stages.values()}
+    return [kind for kind in order if kind in present]
+
+
+def _networks(found: Expansion, store: Store) -> list[Row]:
+    rows = {}
+    for comparison, _ in found.arms:
+        columns = {"network": network_name(comparison.dense), "data": comparison.facts.label}
+        rows[str(columns)] = columns | (store.result(cost_stage(comparison.dense).key) or {})
+    return list(rows.values())
+
+
+def _architecture(study: Study, comparison: Comparison, store: Store, clock: _Clock) -> Row:
+    dense, small = (store.result(cost_stage(spec).key) or {} for spec in (comparison.dense, comparison.pruned))
+    return {
+        **comparison.columns,
+        "design": comparison.design,
+        "widths": list(comparison.pruned.widths),
+        **small,
+        "dense_macs": dense["macs"],
+        "scratch_epochs": budget_epochs(study, comparison, dense["macs"], small["macs"]),
+    }
+
+
+def _arms(study: Study, comparison: Comparison, plans: Iterable[Any], clock: _Clock) -> Iterable[Row]:
+    for plan in plans:
+        yield {
+            **comparison.columns,
+            "arm": plan.name,
+            "epochs": plan.epochs,
+            "schedule": plan.schedule,
+            "seeds": len(study.seed_list),
+            "lr": "tuned on validation" if study.retrain.tune_lr else "as the dense network's",
+        }
+
+
+def _notes(study: Study) -> list[str]:
+    notes = [
+        f"{data.label or data.name}: {data.root} does not exist yet; the run will stop there."
+        for data in study.datasets
+        if data.root is not None and not data.root.exists() and data.name not in ("cifar10", "cifar100")
+    ]
+    if study.retrain.tune_lr:
+        notes.append(
+            "Tuning is planned for the first grid of learning rates; it grows while a best value lies at an edge."
+        )
+    return notes

@@ -1,0 +1,283 @@
+"""Results: everything a finished study found, as one JSON value. Imports no torch.
+
+Rows are sorted by their key columns. Every measured duration has a key that ends in `_seconds`; machine, folders, dates,
+command and attempts stand under `provenance`. Nothing else differs between two runs of a study.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from regrow.config.study import Study
+from regrow.files import digest, pretty_json, write_atomic
+from regrow.networks.zoo import NETWORKS
+from regrow.retraining.budget import CONVENTIONS, FORWARD_FLOPS_PER_MAC, training_flops
+from regrow.study.comparison import Comparison, budget_epochs, network_name
+from regrow.study.expand import Expansion, Run
+from regrow.study.machine import commit, machine, versions
+from regrow.study.stages import cost_stage, data_stage
+from regrow.study.store import Store
+from regrow.study.verdicts import question, verdict_rows
+
+FORMAT = 1
+FILE = "results.json"
+
+Row = dict[str, Any]
+
+
+def read_if_current(study: Study, found: Expansion, store: Store, folder: Path) -> Row | None:
+    """results.json, where it was made of exactly these stages and no look at its verdict came in between."""
+    path = folder / FILE
+    if not path.exists():
+        return None
+    try:
+        results: Row = json.loads(path.read_text())
+    except ValueError:
+        return None
+    return results if results.get("identity") == identity(study, found, store) else None
+
+
+def write_results(study: Study, found: Expansion, store: Store, folder: Path, command: str) -> Row:
+    """Collect, write `folder/results.json` in one rename, and remember that the verdict was looked at."""
+    rows = Collector(study, found, store)
+    verdicts, pairs = verdict_rows(study, found, store)
+    for name, look in question(study, found).items():
+        if any(row["word"] for row in verdicts):
+            store.record_look(name, look)
+    results: Row = {
+        "format": FORMAT,
+        "regrow": versions()["regrow"],
+        "identity": identity(study, found, store),
+        "study": {
+            "name": study.name,
+            "title": study.title,
+            "description": study.description,
+            "id": study.id,
+            "file": study.file,
+            "settings": study.settings(),
+        },
+        "data": rows.data(),
+        "networks": rows.networks(),
+        "architectures": rows.architectures(),
+        "runs": rows.runs(),
+        "pruned": rows.pruned(),
+        "tuning": rows.tuning(),
+        "verdicts": verdicts,
+        "pairs": pairs,
+        "ledger": rows.ledger(),
+        "curves": rows.curves(),
+        "problems": sorted(found.problems),
+        "provenance": rows.provenance(command),
+    }
+    write_atomic(folder / FILE, pretty_json(results))
+    return results
+
+
+def identity(study: Study, found: Expansion, store: Store) -> str:
+    """Hash of the study, its stages and every look at its verdict: equal identity, equal results."""
+    looks = {name: [*store.looks(name)] for name in question(study, found)}
+    for name, look in question(study, found).items():
+        if look not in looks[name]:
+            looks[name].append(dict(look))
+    return digest({"study": study.settings(), "stages": sorted(found.stages), "looks": looks})
+
+
+class Collector:
+    """Turns stages into rows."""
+
+    def __init__(self, study: Study, found: Expansion, store: Store) -> None:
+        self.study, self.found, self.store = study, found, store
+        self.finished = [run for run in found.runs if store.result(run.evaluate.key) is not None]
+        self.comparisons = [comparison for comparison, _ in found.arms]
+
+    def data(self) -> list[Row]:
+        """One row a data set."""
+        rows = {}
+        for comparison in self.comparisons:
+            result = self.store.result(data_stage(comparison.data).key) or {}
+            rows[comparison.facts.label] = {
+                "data": comparison.facts.label,
+                "classes": comparison.facts.classes,
+                "shape": list(comparison.facts.shape),
+                "train": comparison.facts.train,
+                "validation": comparison.facts.validation,
+                "test": result.get("test", comparison.facts.test),
+                "split_digest": result.get("split_digest"),
+                "augment": comparison.facts.augment,
+            }
+        return _sorted(rows.values(), "data")
+
+    def networks(self) -> list[Row]:
+        """One row a dense network and data set."""
+        rows = {}
+        for comparison in self.comparisons:
+            name = network_name(comparison.dense)
+            rows[name, comparison.facts.label] = {
+                "network": name,
+                "data": comparison.facts.label,
+                "widths": list(comparison.dense.widths),
+                "groups": _groups(comparison),
+                **self._cost(comparison, "dense"),
+            }
+        return _sorted(rows.values(), "network", "data")
+
+    def architectures(self) -> list[Row]:
+        """One row a comparison: what is left, and how long each convention would train it from scratch."""
+        rows = []
+        for comparison in self.comparisons:
+            dense, small = self._cost(comparison, "dense"), self._cost(comparison, "pruned")
+            epochs = budget_epochs(self.study, comparison, dense["macs"], small["macs"])
+            rows.append(
+                {
+                    **comparison.columns,
+                    "design": comparison.design,
+                    "widths": list(comparison.pruned.widths),
+                    **small,
+                    "scratch_epochs": epochs,
+                    "formulas": {name: convention.formula for name, convention in CONVENTIONS.items()},
+                }
+            )
+        return _sorted(rows, "network", "data", "method", "fraction")
+
+    def runs(self) -> list[Row]:
+        """One row a training and seed; the dense network stands once for each network and data set."""
+        rows = {}
+        for run in self.finished:
+            row = self._run(run)
+            rows[tuple(str(row[name]) for name in ("network", "data", "method", "fraction", "arm", "seed"))] = row
+        return _sorted(rows.values(), "network", "data", "method", "fraction", "arm", "seed")
+
+    def _run(self, run: Run) -> Row:
+        trained = self.store.result(run.train.key) or {}
+        tested = self.store.result(run.evaluate.key) or {}
+        recipe = run.train.settings.get("recipe", {})
+        cost = self._cost(run.comparison, "dense" if run.spec == run.comparison.dense else "pruned")
+        epochs = recipe.get("epochs", 0)
+        return {
+            **_columns(run),
+            "arm": run.arm,
+            "seed": run.seed,
+            "epochs": epochs,
+            "lr": run.lr,
+            "tuned": self.study.retrain.tune_lr and run.arm != "dense",
+            "final_lr": recipe.get("final_lr"),
+            "schedule": recipe.get("schedule"),
+            "macs": cost["macs"],
+            "params": cost["params"],
+            "test_accuracy": 100 * tested["correct"] / tested["examples"],
+            "test_loss": tested["loss"],
+            "validation_accuracy": trained.get("validation_accuracy"),
+            "train_accuracy": trained.get("train_accuracy"),
+            "training_flops": training_flops(cost["macs"], run.comparison.facts.train, epochs),
+            "train_seconds": trained.get("train_seconds"),
+            "stage": run.train.key,
+        }
+
+    def pruned(self) -> list[Row]:
+        """Test accuracy right after pruning, percent: with stale and with re-estimated norm statistics."""
+        rows: dict[str, Row] = {}
+        names = {"stored": "test_accuracy_stale", "re-estimated": "test_accuracy_reestimated"}
+        for comparison, seed, norms, stage in self.found.pruned:
+            result = self.store.result(stage.key)
+            if result is not None:
+                row = rows.setdefault(f"{comparison.columns} {seed}", {**comparison.columns, "seed": seed})
+                row[names[norms]] = 100 * result["correct"] / result["examples"]
+        return _sorted(rows.values(), "network", "data", "method", "fraction", "seed")
+
+    def tuning(self) -> list[Row]:
+        """One row an arm and learning rate."""
+        rows = [
+            {
+                **tried.comparison.columns,
+                "arm": tried.arm,
+                "lr": tried.lr,
+                "validation_loss": None if math.isinf(tried.loss) else tried.loss,
+                "seeds": len(tried.stages),
+                "chosen": tried.chosen,
+                "at_edge": tried.at_edge,
+            }
+            for tried in self.found.tried
+        ]
+        return _sorted(rows, "network", "data", "method", "fraction", "arm", "lr")
+
+    def ledger(self) -> list[Row]:
+        """Training FLOPs and seconds by comparison, arm and what they were for, summed over seeds."""
+        spent: dict[str, Row] = {}
+        for run in self.finished:
+            row = self._run(run)
+            entry = "dense training" if run.arm == "dense" else "training"
+            seconds = row["train_seconds"] or 0.0
+            self._book(spent, _columns(run) | {"arm": run.arm}, entry, row["training_flops"], seconds)
+            tested = self.store.result(run.evaluate.key) or {}
+            flops = FORWARD_FLOPS_PER_MAC * row["macs"] * tested["examples"]
+            self._book(spent, _columns(run) | {"arm": run.arm}, "evaluation", flops, tested["evaluation_seconds"])
+        for tried in self.found.tried:
+            columns = tried.comparison.columns | {"arm": tried.arm}
+            for stage in tried.stages:
+                result = self.store.result(stage.key) or {}
+                self._book(spent, columns, "tuning", int(stage.work), result.get("train_seconds", 0.0))
+        return _sorted(spent.values(), "network", "data", "method", "fraction", "arm", "entry")
+
+    @staticmethod
+    def _book(spent: dict[str, Row], columns: Mapping[str, Any], entry: str, flops: int, seconds: float) -> None:
+        empty = {**columns, "entry": entry, "flops": 0, "total_seconds": 0.0, "runs": 0}
+        row = spent.setdefault(f"{columns} {entry}", empty)
+        row["flops"] += flops
+        row["total_seconds"] += seconds
+        row["runs"] += 1
+
+    def curves(self) -> list[Row]:
+        """One row a run and epoch."""
+        rows: dict[str, Row] = {}
+        for run in self.finished:
+            for epoch in (self.store.result(run.train.key) or {}).get("history", ()):
+                key = {**_columns(run), "arm": run.arm, "seed": run.seed, "epoch": epoch["epoch"]}
+                rows[str(key)] = {**key, **epoch}
+        return _sorted(rows.values(), "network", "data", "method", "fraction", "arm", "seed", "epoch")
+
+    def provenance(self, command: str) -> Row:
+        """Where, when and how; the only part, besides seconds, that may differ between two runs."""
+        stages = [self.store.provenance(key) for key in self.found.stages if self.store.result(key) is not None]
+        return {
+            "command": command,
+            "commit": commit(),
+            "machine": machine(),
+            "versions": versions(),
+            "store": str(self.store.root.resolve()),
+            "started": min((stage["started"] for stage in stages), default=None),
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "attempts": sum(stage["attempts"] for stage in stages),
+            "stages": len(stages),
+            "machines": sorted({stage["machine"]["processor"] for stage in stages}),
+            "commits": sorted({str(stage["commit"]) for stage in stages}),
+            "work_seconds": sum(stage["stage_seconds"] for stage in stages),
+        }
+
+    def _cost(self, comparison: Comparison, which: str) -> Row:
+        spec = comparison.dense if which == "dense" else comparison.pruned
+        return dict(self.store.result(cost_stage(spec).key) or {})
+
+
+def _columns(run: Run) -> Row:
+    """A run's key columns; the dense network belongs to no method."""
+    columns: Row = dict(run.comparison.columns)
+    return columns | {"method": "", "fraction": None} if run.arm == "dense" else columns
+
+
+def _groups(comparison: Comparison) -> list[Row]:
+    groups = NETWORKS[comparison.dense.name].groups(comparison.dense.width)
+    return [{"name": group.name, "stage": group.stage} for group in groups]
+
+
+def _sorted(rows: Iterable[Row], *keys: str) -> list[Row]:
+    """Rows in the order of their key columns; None comes first."""
+
+    def order(row: Row) -> Sequence[tuple[bool, Any]]:
+        return [(row[key] is not None, row[key] if row[key] is not None else 0) for key in keys]
+
+    return sorted(rows, key=order)
