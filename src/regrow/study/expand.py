@@ -172,14 +172,12 @@ class _Walk:
             self.owner.study, self.comparison, plan, seed, lr, pruned, self.compute, self.data, self._macs(plan)
         )
         if plan.arm.weights == "carved":
-            self._inherit(pruned, seed, stage.priority)
+            self._inherit(pruned, seed)
         return stage
 
-    def _inherit(self, pruned: Stage, seed: int, priority: int) -> None:
+    def _inherit(self, pruned: Stage, seed: int) -> None:
         for stage in (self._dense(seed), pruned):
-            if seed in self.owner.tune_seeds:
-                stage = _sooner(stage, 1)
-            self.owner.need(stage)
+            self.owner.need(_sooner(stage, 1) if seed in self.owner.tune_seeds else stage)
 
     def untuned(self) -> dict[str, float | None]:
         """Without tuning: the dense lr for all, the final lr for fine-tune, as in the paper."""

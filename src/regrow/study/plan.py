@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from regrow.config.study import Study
+from regrow.data.datasets import facts
 from regrow.networks.spec import NetworkSpec
-from regrow.study.comparison import Comparison, base_recipe, budget_epochs, dense_epochs, network_name
+from regrow.study.comparison import ArmPlan, Comparison, base_recipe, budget_epochs, dense_epochs, network_name
 from regrow.study.executor import this_machine
 from regrow.study.expand import Expansion, expand
 from regrow.study.stage import Stage
@@ -54,8 +55,8 @@ def describe(study: Study, out: Path, *, measure: bool = True) -> Row:
         "workers": slots,
         "stages": stages,
         "networks": _networks(found, store),
-        "architectures": [_architecture(study, comparison, store, clock) for comparison, _ in found.arms],
-        "arms": [row for comparison, plans in found.arms for row in _arms(study, comparison, plans, clock)],
+        "architectures": [_architecture(study, comparison, store) for comparison, _ in found.arms],
+        "arms": [row for comparison, plans in found.arms for row in _arms(study, comparison, plans)],
         "estimated_seconds": None if None in seconds else math.fsum(seconds) / slots,
         "notes": _notes(study),
     }
@@ -68,7 +69,7 @@ def _expand_cheaply(study: Study, store: Store) -> Expansion:
         if not missing:
             return found
         for stage in missing:
-            execute(stage, store, lambda event: None)
+            execute(stage, store, _hush)
 
 
 @dataclass
@@ -100,8 +101,6 @@ class _Clock:
 
     def steps_per_epoch(self) -> int:
         """Steps of one epoch of the study's (first) data set."""
-        from regrow.data.datasets import facts
-
         return math.ceil(facts(self.study.datasets[0]).train / self.study.train.batch)
 
     def step_seconds(self, spec: NetworkSpec, compute: Compute) -> float | None:
@@ -111,9 +110,14 @@ class _Clock:
         if self.store.result(stage.key) is None:
             if not self.measure:
                 return None
-            execute(stage, self.store, lambda event: None)
+            execute(stage, self.store, _hush)
         result = self.store.result(stage.key)
         return None if result is None else float(result["step_seconds"])
+
+
+def _hush(event: Row) -> None:
+    """Progress of a stage that takes a moment: nobody is told."""
+    del event
 
 
 def _kinds(found: Expansion) -> list[str]:
@@ -130,7 +134,7 @@ def _networks(found: Expansion, store: Store) -> list[Row]:
     return list(rows.values())
 
 
-def _architecture(study: Study, comparison: Comparison, store: Store, clock: _Clock) -> Row:
+def _architecture(study: Study, comparison: Comparison, store: Store) -> Row:
     dense, small = (store.result(cost_stage(spec).key) or {} for spec in (comparison.dense, comparison.pruned))
     return {
         **comparison.columns,
@@ -142,7 +146,7 @@ def _architecture(study: Study, comparison: Comparison, store: Store, clock: _Cl
     }
 
 
-def _arms(study: Study, comparison: Comparison, plans: Iterable[Any], clock: _Clock) -> Iterable[Row]:
+def _arms(study: Study, comparison: Comparison, plans: Iterable[ArmPlan]) -> Iterable[Row]:
     for plan in plans:
         yield {
             **comparison.columns,

@@ -1,14 +1,13 @@
 """The work of each kind of stage. Runs in workers; the only module of this folder that imports torch.
 
-Every function has one signature: `(stage, store, folder, tell) -> result`. It reads its inputs' artifacts from the store,
-leaves files in `folder`, reports progress through `tell`, and returns a JSON value.
+Every function takes a `Task` and returns a JSON value, the stage's result. It reads its inputs' artifacts from the store and
+leaves files in the task's folder.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -29,16 +28,13 @@ from regrow.networks.spec import NetworkSpec
 from regrow.pruning.norms import reestimate_norms
 from regrow.pruning.prune import prune
 from regrow.study.artifacts import ARCHITECTURE, WEIGHTS, write_correct
-from regrow.study.stage import Stage
-from regrow.study.store import Store
+from regrow.study.task import Task
 from regrow.training.checkpoint import load_weights, save_weights
 from regrow.training.compute import Compute
 from regrow.training.loop import train
 from regrow.training.machine import apply
-from regrow.training.recipe import Recipe
 from regrow.training.trial import choose, seconds_per_step
 
-Tell = Callable[[dict[str, Any]], None]
 Result = dict[str, Any]
 
 NORM_BATCHES = 20
@@ -46,23 +42,23 @@ NORM_BATCHES = 20
 NORM_BATCH = 200
 
 
-def prepare_data(stage: Stage, store: Store, folder: Path, tell: Tell) -> Result:
+def prepare_data(task: Task) -> Result:
     """Decode and split."""
-    settings = {name: value for name, value in stage.settings.items() if name != "source"}
-    return prepare(DataSettings(**settings, **stage.local), folder)
+    settings = {name: value for name, value in task.stage.settings.items() if name != "source"}
+    return prepare(DataSettings(**settings, **task.stage.local), task.folder)
 
 
-def count_cost(stage: Stage, store: Store, folder: Path, tell: Tell) -> Result:
+def count_cost(task: Task) -> Result:
     """MACs, parameters and activation memory."""
-    counted = cost(_spec(stage))
+    counted = cost(task.spec)
     return {"macs": counted.macs, "params": counted.params, "peak_activation_bytes": counted.peak_activation_bytes}
 
 
-def train_network(stage: Stage, store: Store, folder: Path, tell: Tell) -> Result:
+def train_network(task: Task) -> Result:
     """Train; a loss that is no longer finite is a result too, so that it is found once and reported plainly."""
-    compute, recipe = _compute(stage), Recipe.from_json(stage.settings["recipe"])
-    examples, validation = open_training(store.folder(stage.inputs["data"]), compute.device)
-    stream_of = stage.settings["stream"]
+    compute, recipe = _compute(task), task.recipe
+    examples, validation = open_training(task.input_folder("data"), compute.device)
+    stream_of = task.stage.settings["stream"]
     stream = Stream(
         examples,
         batch=recipe.batch,
@@ -70,7 +66,7 @@ def train_network(stage: Stage, store: Store, folder: Path, tell: Tell) -> Resul
         augment=stream_of["augment"],
         channels_last=compute.channels_last,
     )
-    network = _start(stage, store)
+    network = _start(task)
     try:
         trained = train(
             network,
@@ -79,12 +75,12 @@ def train_network(stage: Stage, store: Store, folder: Path, tell: Tell) -> Resul
             validation=validation,
             recipe=recipe,
             compute=compute,
-            folder=folder,
-            on_epoch=lambda row: tell({"epoch": row["epoch"], "loss": row["train_loss"]}),
+            folder=task.folder,
+            on_epoch=lambda row: task.tell({"epoch": row["epoch"], "loss": row["train_loss"]}),
         )
     except DivergenceError as error:
         return {"diverged": True, "message": str(error)}
-    save_weights(network, folder / WEIGHTS)
+    save_weights(network, task.folder / WEIGHTS)
     last = trained.history[-1]
     return {
         "diverged": False,
@@ -98,42 +94,42 @@ def train_network(stage: Stage, store: Store, folder: Path, tell: Tell) -> Resul
     }
 
 
-def prune_network(stage: Stage, store: Store, folder: Path, tell: Tell) -> Result:
+def prune_network(task: Task) -> Result:
     """Choose channels, carve, keep the architecture and the inherited weights."""
     torch.set_num_threads(1)
-    dense = NetworkSpec.from_json(stage.settings["dense"])
+    dense = NetworkSpec.from_json(task.stage.settings["dense"])
     network = build(dense, 0, "to be overwritten")
-    load_weights(network, store.file(stage.inputs["dense"], WEIGHTS))
+    load_weights(network, task.input_file("dense", WEIGHTS))
     architecture = prune(
-        network, dense, stage.settings["method"], tuple(stage.settings["widths"]), stage.settings["seed"]
+        network, dense, task.stage.settings["method"], tuple(task.stage.settings["widths"]), task.stage.settings["seed"]
     )
-    save_weights(carve(network, architecture), folder / WEIGHTS)
-    (folder / ARCHITECTURE).write_text(json.dumps(architecture.to_json(), sort_keys=True))
+    save_weights(carve(network, architecture), task.folder / WEIGHTS)
+    (task.folder / ARCHITECTURE).write_text(json.dumps(architecture.to_json(), sort_keys=True))
     return {"widths": list(architecture.pruned_spec().widths)}
 
 
-def import_dense(stage: Stage, store: Store, folder: Path, tell: Tell) -> Result:
+def import_dense(task: Task) -> Result:
     """Take over a user's checkpoint, after checking that it fits the network."""
-    network = build(_spec(stage), 0, "to be overwritten")
-    load_weights(network, Path(stage.local["checkpoint"]))
-    save_weights(network, folder / WEIGHTS)
+    network = build(task.spec, 0, "to be overwritten")
+    load_weights(network, Path(task.stage.local["checkpoint"]))
+    save_weights(network, task.folder / WEIGHTS)
     return {"diverged": False, "imported": True}
 
 
-def evaluate_network(stage: Stage, store: Store, folder: Path, tell: Tell) -> Result:
+def evaluate_network(task: Task) -> Result:
     """Accuracy and loss on the test set; which examples were right is kept, one bit each."""
-    compute, source = _compute(stage), store.folder(stage.inputs["data"])
-    network = _load(_spec(stage), store, stage.inputs["weights"]).to(compute.device)
-    if stage.settings["norms"] == "re-estimated":
+    compute, source = _compute(task), task.input_folder("data")
+    network = _load(task, "weights").to(compute.device)
+    if task.stage.settings["norms"] == "re-estimated":
         examples, _ = open_training(source, compute.device)
         stream = Stream(
-            examples, batch=NORM_BATCH, augment="none", channels_last=False, seed=stage.settings["stream"]["seed"]
+            examples, batch=NORM_BATCH, augment="none", channels_last=False, seed=task.stage.settings["stream"]["seed"]
         )
-        batches = (images for images, _ in stream.epoch(stage.settings["stream"]["epoch"]))
+        batches = (images for images, _ in stream.epoch(task.stage.settings["stream"]["epoch"]))
         reestimate_norms(network, islice(batches, NORM_BATCHES))
     clock = time.perf_counter()
     found = evaluate(network, source, compute)
-    write_correct(folder, found.correct)
+    write_correct(task.folder, found.correct)
     return {
         "correct": int(found.correct.sum()),
         "examples": len(found.correct),
@@ -142,41 +138,37 @@ def evaluate_network(stage: Stage, store: Store, folder: Path, tell: Tell) -> Re
     }
 
 
-def run_trial(stage: Stage, store: Store, folder: Path, tell: Tell) -> Result:
+def run_trial(task: Task) -> Result:
     """Resolve what the study leaves open about arithmetic."""
     chosen = choose(
-        _spec(stage),
-        Recipe.from_json(stage.settings["recipe"]),
-        wish=stage.settings["compute"],
-        total_steps=stage.settings["steps"],
+        task.spec,
+        task.recipe,
+        wish=task.stage.settings["compute"],
+        total_steps=task.stage.settings["steps"],
     )
     return {"compute": chosen.compute.to_json(), "measured": chosen.measured}
 
 
-def time_steps(stage: Stage, store: Store, folder: Path, tell: Tell) -> Result:
+def time_steps(task: Task) -> Result:
     """Seconds of one training step."""
-    return {"step_seconds": seconds_per_step(_spec(stage), Recipe.from_json(stage.settings["recipe"]), _compute(stage))}
+    return {"step_seconds": seconds_per_step(task.spec, task.recipe, _compute(task))}
 
 
-def _spec(stage: Stage) -> NetworkSpec:
-    return NetworkSpec.from_json(stage.settings["network"])
-
-
-def _compute(stage: Stage) -> Compute:
-    compute = Compute.from_json(stage.settings["compute"])
+def _compute(task: Task) -> Compute:
+    compute = Compute.from_json(task.stage.settings["compute"])
     apply(compute)
     return compute
 
 
-def _start(stage: Stage, store: Store) -> nn.Module:
+def _start(task: Task) -> nn.Module:
     """The network in its start state: freshly drawn, or as it was carved."""
-    start: Mapping[str, Any] = stage.settings["start"]
+    start = task.stage.settings["start"]
     if start["weights"] == "fresh":
-        return build(_spec(stage), start["seed"], start["role"])
-    return _load(_spec(stage), store, stage.inputs["pruned"])
+        return build(task.spec, start["seed"], start["role"])
+    return _load(task, "pruned")
 
 
-def _load(spec: NetworkSpec, store: Store, key: str) -> nn.Module:
-    network = build(spec, 0, "to be overwritten")
-    load_weights(network, store.file(key, WEIGHTS))
+def _load(task: Task, role: str) -> nn.Module:
+    network = build(task.spec, 0, "to be overwritten")
+    load_weights(network, task.input_file(role, WEIGHTS))
     return network

@@ -16,7 +16,6 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -24,9 +23,8 @@ from regrow.errors import RegrowError
 from regrow.study.machine import commit, machine, versions
 from regrow.study.stage import STAGE_KINDS, Stage
 from regrow.study.store import Store
+from regrow.study.task import Task, Tell
 from regrow.table import load
-
-Tell = Callable[[dict[str, Any]], None]
 
 _PR_SET_PDEATHSIG = 1
 
@@ -43,7 +41,7 @@ def execute(stage: Stage, store: Store, tell: Tell) -> str:
             return "busy"
         folder, started, clock = store.partial(stage.key), time.time(), time.perf_counter()
         attempts = _count_attempt(folder)
-        result = load(STAGE_KINDS[stage.kind].target)(stage, store, folder, tell)
+        result = load(STAGE_KINDS[stage.kind].target)(Task(stage=stage, store=store, folder=folder, tell=tell))
         provenance = {
             "machine": machine(),
             "versions": versions(),
