@@ -1,0 +1,77 @@
+"""Channel groups of a network: read from its own declaration, and checked against its tensors.
+
+The value types `Group` and `Slice` stand in `regrow.networks.groups`, because networks declare them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from regrow.errors import PruningError
+from regrow.networks.groups import Group, Slice
+
+__all__ = ["DeclaresGroups", "Group", "Slice", "channel_groups", "check_groups", "keep_masks"]
+
+
+@runtime_checkable
+class DeclaresGroups(Protocol):
+    """A network that knows which of its channels must go together."""
+
+    def channel_groups(self) -> tuple[Group, ...]:
+        """Its prunable groups, in forward order."""
+        ...
+
+
+def channel_groups(network: nn.Module) -> tuple[Group, ...]:
+    """The prunable groups of a network, in forward order, each checked to lie inside the network's tensors.
+
+    Raises `PruningError` for a network that declares none.
+    """
+    if not isinstance(network, DeclaresGroups):
+        raise PruningError(
+            f"{type(network).__name__} does not say which of its channels go together. "
+            "Take a network of `regrow list networks`, or give yours a channel_groups() method."
+        )
+    groups = network.channel_groups()
+    check_groups(groups, network.state_dict())
+    return groups
+
+
+def check_groups(groups: Iterable[Group], tensors: Mapping[str, Tensor]) -> None:
+    """Refuse groups whose slices do not lie inside the named tensors: `PruningError`."""
+    for group in groups:
+        for part in group.slices:
+            tensor = tensors.get(part.tensor)
+            if tensor is None:
+                raise PruningError(
+                    f"group {group.name} names the tensor {part.tensor}, which the network does not have"
+                )
+            size = tensor.shape[part.axis] if part.axis < tensor.ndim else 0
+            if part.start < 0 or part.start + group.channels > size:
+                raise PruningError(
+                    f"group {group.name} has {group.channels} channels from index {part.start} of axis {part.axis} of "
+                    f"{part.tensor}, whose shape is {tuple(tensor.shape)}"
+                )
+
+
+def keep_masks(
+    groups: Iterable[Group], kept: Mapping[str, Iterable[int]], tensors: Mapping[str, Tensor]
+) -> dict[str, dict[int, Tensor]]:
+    """Per tensor and axis, which indices stay: boolean, False where a channel of a group goes.
+
+    `kept` gives the kept channels of each group by its name. Tensors and axes that no group touches are left out.
+    """
+    masks: dict[str, dict[int, Tensor]] = {}
+    for group in groups:
+        keep_C = torch.zeros(group.channels, dtype=torch.bool)
+        keep_C[list(kept[group.name])] = True
+        for part in group.slices:
+            axes = masks.setdefault(part.tensor, {})
+            if part.axis not in axes:
+                axes[part.axis] = torch.ones(tensors[part.tensor].shape[part.axis], dtype=torch.bool)
+            axes[part.axis][part.start : part.start + group.channels] &= keep_C
+    return masks

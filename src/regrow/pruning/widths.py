@@ -1,0 +1,146 @@
+"""Widths: from what a study says about pruning to the channels that every group keeps. Imports no torch.
+
+The arithmetic is decimal and exact: a group of C channels that loses the fraction f keeps floor(C * (1 - f)), at least 1, where f is
+the decimal number that was written. (In binary, 10 * (1 - 0.9) is 0.99..., and a channel would be lost to rounding.)
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from decimal import ROUND_FLOOR, Decimal
+
+from regrow.errors import ConfigError, Fault
+from regrow.networks.layouts import GroupInfo, scaled
+from regrow.networks.spec import NetworkSpec
+from regrow.networks.zoo import NETWORKS
+from regrow.pruning.designs import DESIGNS, Design
+from regrow.pruning.settings import PruneSettings
+
+_WHERE = "study"
+
+
+def kept_of(channels: int, fraction: float) -> int:
+    """Channels left of `channels` after the share `fraction` is removed: rounded down, at least 1.
+
+    >>> kept_of(64, 0.1), kept_of(16, 0.6), kept_of(10, 0.9), kept_of(3, 0.8)
+    (57, 6, 1, 1)
+    """
+    exact = Decimal(channels) * (1 - Decimal(repr(float(fraction))))
+    return max(1, int(exact.to_integral_value(rounding=ROUND_FLOOR)))
+
+
+def target_widths(settings: PruneSettings, dense: NetworkSpec, fraction: float | None) -> tuple[int, ...]:
+    """Channels to keep per group of the dense network, in forward order.
+
+    `fraction` is one of `settings.fractions`, or None where the settings give stages or widths. Raises `ConfigError` (with `where`
+    set to "study") where the settings do not fit the network or would remove nothing.
+    """
+    groups = NETWORKS[dense.name].groups(dense.width)
+    if isinstance(settings.widths, str):
+        widths, key = _by_design(settings.widths, dense, groups), "prune.widths"
+    elif settings.widths is not None:
+        widths, key = _given(settings.widths, dense, groups), "prune.widths"
+    elif settings.stages is not None:
+        skipped = _skipped(settings.skip, dense, groups)
+        widths, key = _by_stage(settings.stages, skipped, dense, groups), "prune.stages"
+    else:
+        skipped, share = _skipped(settings.skip, dense, groups), _single(settings, fraction)
+        widths, key = tuple(_kept(group, share, skipped) for group in groups), "prune.fraction"
+    if widths == dense.widths:
+        raise _wrong(
+            key, f"leaves {dense.name} as it is: nothing would be removed", "Remove more, or skip fewer groups."
+        )
+    return widths
+
+
+def _single(settings: PruneSettings, fraction: float | None) -> float:
+    if fraction is not None:
+        return fraction
+    if len(settings.fractions) == 1:
+        return settings.fractions[0]
+    raise AssertionError(f"say which of the fractions {settings.fractions} is meant")
+
+
+def _by_design(name: str, dense: NetworkSpec, groups: Sequence[GroupInfo]) -> tuple[int, ...]:
+    design = DESIGNS[name]
+    if design.network != dense.name:
+        fitting = ", ".join(known for known, row in DESIGNS.items() if row.network == dense.name)
+        hint = (
+            f"Designs for {dense.name}: {fitting}."
+            if fitting
+            else f"There are none for {dense.name}: use prune.fraction."
+        )
+        raise _wrong("prune.widths", f"the design {name!r} is for {design.network}, not for {dense.name}", hint)
+    if design.widths:
+        return _scaled_design(design, dense, groups)
+    return _by_stage(design.stages, _skipped(design.skip, dense, groups), dense, groups)
+
+
+def _scaled_design(design: Design, dense: NetworkSpec, groups: Sequence[GroupInfo]) -> tuple[int, ...]:
+    pairs = zip(design.widths, groups, strict=True)
+    return tuple(min(group.channels, scaled(width, dense.width)) for width, group in pairs)
+
+
+def _given(widths: tuple[int, ...], dense: NetworkSpec, groups: Sequence[GroupInfo]) -> tuple[int, ...]:
+    if len(widths) != len(groups):
+        rule = f"{dense.name} has {len(groups)} prunable groups and needs one width for each; found {len(widths)}"
+        raise _wrong("prune.widths", rule, f"The dense network has {list(dense.widths)}.")
+    faults = [
+        Fault(
+            where=_WHERE,
+            key="prune.widths",
+            rule=f"number {index} is for {group.name}, which has {group.channels} channels; found {width}",
+            hint=f"Write a number from 1 to {group.channels}.",
+        )
+        for index, (width, group) in enumerate(zip(widths, groups, strict=True), start=1)
+        if not 1 <= width <= group.channels
+    ]
+    if faults:
+        raise ConfigError(faults=faults)
+    return widths
+
+
+def _by_stage(
+    stages: Sequence[float], skipped: frozenset[str], dense: NetworkSpec, groups: Sequence[GroupInfo]
+) -> tuple[int, ...]:
+    expected = 1 + max(group.stage for group in groups)
+    if len(stages) != expected:
+        rule = f"{dense.name} has {expected} stages and needs one fraction for each; found {len(stages)}"
+        raise _wrong("prune.stages", rule, "0 leaves a stage whole.")
+    return tuple(_kept(group, stages[group.stage], skipped) for group in groups)
+
+
+def _kept(group: GroupInfo, fraction: float, skipped: frozenset[str]) -> int:
+    return group.channels if group.name in skipped or fraction == 0 else kept_of(group.channels, fraction)
+
+
+def _skipped(skip: Iterable[int | str], dense: NetworkSpec, groups: Sequence[GroupInfo]) -> frozenset[str]:
+    """Names of the skipped groups, given by name or by position."""
+    names = {group.name: group.name for group in groups}
+    positions = {group.position: group.name for group in groups}
+    found: set[str] = set()
+    faults: list[Fault] = []
+    for entry in skip:
+        name = positions.get(entry) if isinstance(entry, int) else names.get(entry)
+        if name is None:
+            rule = f"{dense.name} has no prunable group {entry!r}"
+            faults.append(Fault(where=_WHERE, key="prune.skip", rule=rule, hint=_closest(entry, groups)))
+        else:
+            found.add(name)
+    if faults:
+        raise ConfigError(faults=faults)
+    return frozenset(found)
+
+
+def _closest(entry: int | str, groups: Sequence[GroupInfo]) -> str:
+    """What may have been meant; a network has up to a hundred groups, too many to list in an error."""
+    if isinstance(entry, int):
+        nearest = sorted(groups, key=lambda group: abs(group.position - entry))[:2]
+        return "The nearest are " + " and ".join(f"{group.position} ({group.name})" for group in nearest) + "."
+    close = difflib.get_close_matches(entry, [group.name for group in groups], n=2, cutoff=0)
+    return f"The closest are {' and '.join(close)}; `regrow list networks --json` shows all."
+
+
+def _wrong(key: str, rule: str, hint: str) -> ConfigError:
+    return ConfigError(faults=[Fault(where=_WHERE, key=key, rule=rule, hint=hint)])

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from regrow.networks.settings import DenseSettings, NetworkSettings
+
+
+def test_a_network_is_as_wide_as_published_unless_said_otherwise() -> None:
+    assert NetworkSettings(name="vgg16").width == 1.0
+
+
+@pytest.mark.parametrize("width", [0.0, -1.0, 17.0, float("nan")])
+def test_an_impossible_width_is_refused(width: float) -> None:
+    with pytest.raises(ValidationError):
+        NetworkSettings(name="vgg16", width=width)
+
+
+def test_an_unknown_key_is_refused() -> None:
+    with pytest.raises(ValidationError, match="depth"):
+        NetworkSettings.model_validate({"name": "vgg16", "depth": 16})
+
+
+def test_without_a_checkpoint_the_study_trains_its_own_dense_network() -> None:
+    assert DenseSettings().checkpoint is None
+    assert DenseSettings().price == "full"

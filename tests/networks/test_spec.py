@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from regrow.errors import ConfigError
+from regrow.networks.spec import NetworkSpec
+
+from .zoo_spec import spec_of
+
+
+def test_a_specification_survives_json() -> None:
+    spec = spec_of("resnet20", width=0.25)
+    assert NetworkSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+
+
+def test_a_whole_number_as_width_is_the_same_value_as_the_fraction() -> None:
+    value = spec_of("vgg11").to_json() | {"width": 1}
+    assert NetworkSpec.from_json(value).to_json()["width"].__repr__() == "1.0"
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"name": ""}, "name"),
+        ({"name": 3}, "name"),
+        ({"width": "1"}, "width"),
+        ({"width": 0}, "width"),
+        ({"widths": "64"}, "widths"),
+        ({"widths": [0]}, "widths.0"),
+        ({"widths": [True]}, "widths.0"),
+        ({"widths": [10**30]}, "widths.0"),
+        ({"classes": 1.5}, "classes"),
+        ({"shape": [3, 32]}, "shape.2"),
+        ({"shape": [3, 32, 10**9]}, "shape.2"),
+        ({"depth": 16}, "depth"),
+    ],
+)
+def test_a_wrong_field_is_named(change: dict[str, Any], key: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        NetworkSpec.from_json(spec_of("vgg11").to_json() | change, where="net.json")
+    assert [(fault.where, fault.key) for fault in error.value.faults] == [("net.json", key)]
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    with pytest.raises(ConfigError) as error:
+        NetworkSpec.from_json({"name": "vgg11"})
+    assert {fault.key for fault in error.value.faults} == {"width", "widths", "classes", "shape"}
+
+
+@pytest.mark.parametrize("value", [None, 3, "vgg11", [], float("nan"), {1: 2, "b": set()}])
+def test_what_is_not_an_object_is_refused(value: object) -> None:
+    with pytest.raises(ConfigError, match="network"):
+        NetworkSpec.from_json(value)
+
+
+def test_a_specification_is_a_value() -> None:
+    assert len({spec_of("vgg11"), spec_of("vgg11"), spec_of("vgg13")}) == 2

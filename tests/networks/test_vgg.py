@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from regrow.networks.build import blueprint, build
+
+from .zoo_spec import CIFAR, DIGITS, spec_of
+
+
+def pools(shape: tuple[int, int, int], name: str = "vgg16") -> int:
+    return sum(isinstance(module, nn.MaxPool2d) for module in blueprint(spec_of(name, shape=shape)).modules())
+
+
+@pytest.mark.parametrize(("side", "expected"), [(8, 2), (15, 2), (16, 3), (28, 3), (32, 4), (64, 4)])
+def test_pools_are_left_out_where_fewer_than_two_pixels_a_side_would_remain(side: int, expected: int) -> None:
+    assert pools((3, side, side)) == expected
+
+
+def test_the_shorter_side_decides_over_the_pools() -> None:
+    assert pools((3, 8, 64)) == 2
+
+
+def test_no_tap_of_any_kernel_is_idle_at_eight_by_eight() -> None:
+    network = build(spec_of("vgg19", width=0.1, shape=DIGITS), 0)
+    network(torch.randn(8, *DIGITS)).square().sum().backward()
+    for name, parameter in network.named_parameters():
+        if parameter.ndim == 4:
+            assert parameter.grad is not None
+            assert bool((parameter.grad.abs().amax(dim=(0, 1)) > 0).all()), name
+
+
+@pytest.mark.parametrize(("name", "layers"), [("vgg11", 1), ("vgg13", 1), ("vgg16", 2), ("vgg19", 1)])
+def test_only_vgg16_has_a_hidden_layer_in_its_head(name: str, layers: int) -> None:
+    network = blueprint(spec_of(name))
+    assert sum(isinstance(module, nn.Linear) for module in network.modules()) == layers
+
+
+def test_the_hidden_layer_is_as_wide_as_the_multiplier_says_and_not_pruned() -> None:
+    spec = spec_of("vgg16", width=0.5)
+    pruned = replace(spec, widths=tuple(width // 2 for width in spec.widths))
+    hidden = blueprint(pruned).get_submodule("classifier.hidden")
+    assert isinstance(hidden, nn.Linear)
+    assert (hidden.in_features, hidden.out_features) == (128, 256)
+
+
+def test_images_become_one_logit_a_class() -> None:
+    assert build(spec_of("vgg11", width=0.1, classes=7), 0)(torch.randn(2, *CIFAR)).shape == (2, 7)
