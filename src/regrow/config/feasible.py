@@ -1,0 +1,103 @@
+"""Rules about what can be built: every data set's facts are known and every network can be pruned as asked.
+
+They ask the modules that will do it, so a study is refused in the words of the code that would have failed. Nothing is
+opened and no torch is imported: data sets and networks say their shapes in their tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from regrow.config.faults import fault, key_of, twice
+from regrow.config.words import show
+from regrow.errors import ConfigError, Fault, RegrowError
+
+if TYPE_CHECKING:
+    from regrow.config.study import Study
+    from regrow.data.datasets import Facts
+    from regrow.networks.spec import NetworkSpec
+
+
+def facts_are_declared(study: Study) -> Iterator[Fault]:
+    """Formats declare what cannot be known unopened; splits leave examples to train on."""
+    from regrow.data.datasets import facts
+
+    for i, data in enumerate(study.data):
+        try:
+            facts(data)
+        except RegrowError as error:
+            yield from reworded(error, key_of("data", i, study.data))
+
+
+def labels_differ(study: Study) -> Iterator[Fault]:
+    """Reports tell data sets apart by their label."""
+    for label in twice(facts.label for _, facts in _all_facts(study)):
+        yield fault(
+            "data", f"two data sets are called {show(label)} in the report", "Give each [[data]] its own label."
+        )
+
+
+def networks_exist(study: Study) -> Iterator[Fault]:
+    """Every network can be built for every data set."""
+    for i, facts in _all_facts(study):
+        for j in range(len(study.network)):
+            try:
+                _spec(study, j, facts)
+            except RegrowError as error:
+                where = f" on data #{i + 1}" if len(study.data) > 1 else ""
+                yield from (
+                    fault(one.key, one.rule + where, one.hint)
+                    for one in reworded(error, key_of("network", j, study.network))
+                )
+
+
+def prunings_exist(study: Study) -> Iterator[Fault]:
+    """Every network can be pruned by every amount; a fault that several networks share is told once."""
+    told: dict[str, Fault] = {}
+    for _, facts in _all_facts(study):
+        for j in range(len(study.network)):
+            for one in _pruning_faults(study, _spec(study, j, facts)):
+                told.setdefault(str(one), one)
+    return iter(told.values())
+
+
+def _pruning_faults(study: Study, dense: NetworkSpec) -> Iterator[Fault]:
+    from regrow.pruning.widths import target_widths
+
+    amounts = [(i, fraction) for i, prune in enumerate(study.prune) for fraction in prune.fractions or (None,)]
+    for i, fraction in amounts:
+        try:
+            target_widths(study.prune[i], dense, fraction)
+        except RegrowError as error:
+            yield from reworded(error, key_of("prune", i, study.prune))
+
+
+def _all_facts(study: Study) -> list[tuple[int, Facts]]:
+    from regrow.data.datasets import facts
+
+    return [(i, facts(data)) for i, data in enumerate(study.data)]
+
+
+def _spec(study: Study, index: int, facts: Facts) -> NetworkSpec:
+    from regrow.networks.zoo import dense_spec
+
+    return dense_spec(study.network[index], classes=facts.classes, shape=facts.shape)
+
+
+def reworded(error: RegrowError, key: str) -> Iterator[Fault]:
+    """An error of the code below as faults at a table's key (`data`, `prune #2`): its own faults where it has them.
+
+    >>> from regrow.errors import ConfigError
+    >>> one = Fault(where="study", key="data.shape", rule="must be declared")
+    >>> [fault.key for fault in reworded(ConfigError(faults=[one]), "data #2")]
+    ['data #2.shape']
+    """
+    if not isinstance(error, ConfigError) or not error.faults:
+        rule, _, hint = str(error).partition(". ")
+        yield fault(key, rule, hint)
+        return
+    section = key.partition(" #")[0]
+    for one in error.faults:
+        field = one.key.removeprefix(f"{section}.") if one.key.startswith(f"{section}.") else ""
+        yield fault(f"{key}.{field}" if field else key, one.rule, one.hint)

@@ -1,0 +1,104 @@
+"""Loading: a study file and overrides into a `Study`, with all faults at once.
+
+    name or path -> source (TOML tables) -> overrides -> parts (each checked by its type) -> rules -> Study
+
+What can be checked is checked, whatever else is wrong: a fault in one key hides only the rules that read this key.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from regrow.config.faults import fault, overlaps, refuse
+from regrow.config.fields import missing, read_part
+from regrow.config.keys import dotted, meant
+from regrow.config.overrides import PATHS, WHERE, Override, absolute, apply, parse
+from regrow.config.rules import broken_rules
+from regrow.config.source import Source, read_source
+from regrow.config.study import Study, as_list, expand_seeds
+from regrow.config.words import show
+from regrow.errors import ConfigError, Fault
+
+
+def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study:
+    """The study of a packaged name (`digits`) or of a TOML file, with `a.b=value` overrides.
+
+    Relative paths in a file are meant from the file's folder, relative paths in an override from the current one.
+    Raises `ConfigError`, with every fault that could be found, or `ProtocolError` where all of them are about fairness.
+    """
+    changes, faults = parse(overrides)
+    try:
+        source = read_source(name_or_path)
+    except ConfigError as error:
+        raise ConfigError(faults=[*error.faults, *faults]) from None
+    tables = copy.deepcopy(source.tables)
+    _resolve_paths(tables, source.folder)
+    faults += apply(tables, changes)
+    tables.setdefault("name", _name(source))
+    study, found = build(tables)
+    refuse(faults + _place(found, source.where, changes))
+    return study.from_file(source.file)
+
+
+def build(tables: Mapping[str, Any]) -> tuple[Study, list[Fault]]:
+    """A study of TOML tables and its faults; only without faults is the study whole."""
+    faults = [
+        fault(dotted(key), f"there is no such key; found {show(tables[key])}", meant("", key))
+        for key in _unknown(tables)
+    ]
+    parts: dict[str, Any] = {}
+    wrong: list[str] = []
+    for name, field in Study.model_fields.items():
+        if name in tables:
+            part = read_part(name, _tidy(name, tables[name]))
+            faults += part.faults
+            wrong += part.wrong
+            parts |= {name: part.value} if part.usable else {}
+        elif field.is_required():
+            faults.append(missing(name))
+            wrong.append(name)
+    study = Study.model_construct(**parts)
+    return study, faults + broken_rules(study, wrong)
+
+
+def _unknown(tables: Mapping[str, Any]) -> list[str]:
+    return [key for key in tables if key not in Study.model_fields]
+
+
+def _tidy(name: str, value: Any) -> Any:
+    """The two shorthands of a file: a number of seeds, and one table where an array of tables may stand."""
+    if name == "seeds":
+        return expand_seeds(value)
+    return as_list(value) if name in ("data", "network", "prune") else value
+
+
+def _resolve_paths(tables: Mapping[str, Any], folder: Path) -> None:
+    for key in PATHS:
+        section, _, field = key.partition(".")
+        for table in _tables(tables.get(section)):
+            if isinstance(table.get(field), str):
+                table[field] = absolute(table[field], folder)
+
+
+def _tables(value: Any) -> Iterable[dict[str, Any]]:
+    return [table for table in (value if isinstance(value, list) else [value]) if isinstance(table, dict)]
+
+
+def _name(source: Source) -> str:
+    """A study's name by default: its file's, without what a folder's name should not hold."""
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", source.file.removesuffix(".toml"))
+    return stem.lstrip("._-")[:80] or "study"
+
+
+def _place(faults: Iterable[Fault], where: str, changes: Collection[Override]) -> list[Fault]:
+    """Faults with the place they came from: the option for keys that were overridden, the file for all others."""
+    keys = [change.key for change in changes]
+    return [
+        dataclasses.replace(one, where=WHERE if any(overlaps(key, one.key) for key in keys) else where)
+        for one in faults
+    ]

@@ -1,0 +1,74 @@
+"""Rules about names: every name in a study is a row of its table, and no arm or method is named twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from regrow.config.catalog import table
+from regrow.config.faults import fault, key_of, twice
+from regrow.config.words import show
+from regrow.errors import Fault, did_you_mean
+
+if TYPE_CHECKING:
+    from regrow.config.study import Study
+
+
+def unknown(key: str, kind: str, name: str, word: str) -> Iterator[Fault]:
+    """A fault if `name` is no row of the table of this kind; `word` says what it is."""
+    known = table(kind)
+    if name not in known:
+        yield fault(key, f"no {word} is called {show(name)}", did_you_mean(name, known))
+
+
+def arm_names(study: Study) -> Iterator[Fault]:
+    """Arms are rows of the table, each once, and there are at least two to compare."""
+    if len(study.arms) < 2:
+        hint = 'For instance arms = ["fine-tune", "retrain", "scratch-b"]; `regrow list arms` shows all.'
+        yield fault("arms", f"must name at least two arms; found {show(study.arms)}", hint)
+    for name in dict.fromkeys(study.arms):
+        yield from unknown("arms", "arms", name, "arm")
+    for name in twice(study.arms):
+        yield fault("arms", f"every arm may stand once; found {show(name)} twice", "Leave the second one out.")
+
+
+def contrast_names(study: Study) -> Iterator[Fault]:
+    """The contrast names rows of the table of arms."""
+    for name in dict.fromkeys(study.contrast):
+        yield from unknown("contrast", "arms", name, "arm")
+
+
+def network_names(study: Study) -> Iterator[Fault]:
+    """Networks are rows of the table."""
+    for i, network in enumerate(study.network):
+        yield from unknown(key_of("network", i, study.network, "name"), "networks", network.name, "network")
+
+
+def data_names(study: Study) -> Iterator[Fault]:
+    """Data sets are rows of the table."""
+    for i, data in enumerate(study.data):
+        yield from unknown(key_of("data", i, study.data, "name"), "data", data.name, "data set or format")
+
+
+def method_names(study: Study) -> Iterator[Fault]:
+    """Methods are rows of the table, each once."""
+    for i, prune in enumerate(study.prune):
+        key = key_of("prune", i, study.prune, "method")
+        for name in dict.fromkeys(prune.methods):
+            yield from unknown(key, "methods", name, "pruning method")
+        if not prune.methods:
+            yield fault(
+                key, "must name at least one method; found []", f"Known: {', '.join(sorted(table('methods')))}."
+            )
+
+
+def convention_name(study: Study) -> Iterator[Fault]:
+    """The convention is a row of the table."""
+    return unknown("retrain.convention", "conventions", study.retrain.convention, "convention")
+
+
+def design_names(study: Study) -> Iterator[Fault]:
+    """Widths given as a word are a row of the table of designs."""
+    for i, prune in enumerate(study.prune):
+        if isinstance(prune.widths, str):
+            yield from unknown(key_of("prune", i, study.prune, "widths"), "designs", prune.widths, "design")

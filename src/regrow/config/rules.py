@@ -1,0 +1,258 @@
+"""Rules that span several fields of a study: what pydantic cannot see, told in the same words. Imports no torch.
+
+A rule reads a study and yields one `Fault` per mistake. It names the keys it reads, so that a rule is left out while one of
+them is itself wrong: nobody is told that two arms differ when the misspelt one is the news. Names are looked up first.
+
+To add a rule, write the function and add its row to `RULES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from regrow.config import feasible, names
+from regrow.config.faults import MISSING, ProtocolFault, fault, overlaps, refuse, twice
+from regrow.config.words import show
+from regrow.errors import Fault
+
+if TYPE_CHECKING:
+    from regrow.config.study import Study
+
+FEWEST_LRS: Final = 4
+"""Values of a learning-rate grid; fewer make it likely that an arm loses by its grid alone."""
+
+STORE: Final = "store"
+"""The folder of finished stages, beside the folders of the studies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule and the keys that it reads."""
+
+    reads: tuple[str, ...]
+    check: Callable[[Study], Iterator[Fault]]
+
+
+def enforce(study: Study) -> None:
+    """Raise every broken rule at once: `ProtocolError` where fairness alone is at stake, `ConfigError` otherwise."""
+    refuse(broken_rules(study))
+
+
+def broken_rules(study: Study, wrong: Collection[str] = ()) -> list[Fault]:
+    """The faults of all rules, leaving out rules that read a key in `wrong`, or one that an earlier rule found wrong.
+
+    `study` may lack the fields that `wrong` names.
+    """
+    faults: list[Fault] = []
+    for rule in RULES:
+        known = [*wrong, *(fault.key for fault in faults)]
+        if not any(overlaps(read, key) for read in rule.reads for key in known):
+            faults += rule.check(study)
+    return faults
+
+
+def seeds_differ(study: Study) -> Iterator[Fault]:
+    """Seeds are independent repetitions, so each stands once and there is at least one."""
+    if not study.seeds:
+        yield fault("seeds", "must hold at least one seed; found []", "Write how many: seeds = 5.")
+    for seed in twice(study.seeds):
+        yield fault(
+            "seeds", f"every seed may stand once; found {seed} twice", "The same seed twice is one run, counted twice."
+        )
+
+
+def name_is_free(study: Study) -> Iterator[Fault]:
+    """A study's folder lies beside the store."""
+    if study.name.lower() == STORE:
+        yield fault(
+            "name", f"must not be {show(STORE)}, the folder that all studies share", "Give the study another name."
+        )
+
+
+def families_have_members(study: Study) -> Iterator[Fault]:
+    """A study has data, networks, and something to prune."""
+    for section in ("data", "network", "prune"):
+        if not getattr(study, section):
+            yield fault(section, "must hold at least one table; found []", MISSING[section])
+
+
+def contrast_is_of_this_study(study: Study) -> Iterator[Fault]:
+    """The primary contrast compares two different arms that the study trains."""
+    for name in dict.fromkeys(study.contrast):
+        if name not in study.arms:
+            yield fault(
+                "contrast",
+                f"compares arms of this study; {show(name)} is not in arms",
+                _contrast_hint(study.arms, name),
+            )
+    if len(set(study.contrast)) == 1:
+        yield fault(
+            "contrast",
+            f"must compare two different arms; found {show(study.contrast[0])} twice",
+            _contrast_hint(study.arms),
+        )
+
+
+def _contrast_hint(arms: Sequence[str], missing: str = "") -> str:
+    add = [f"add {show(missing)} to arms"] if missing else []
+    choose = [f"write for instance contrast = {show(arms[-2:])}"] if len(arms) > 1 else []
+    sentence = ", or ".join(add + choose)
+    return f"{sentence[:1].upper()}{sentence[1:]}." if sentence else ""
+
+
+def comparisons_differ(study: Study) -> Iterator[Fault]:
+    """No comparison stands twice: it would be counted twice in the correction for many tests."""
+    for section, tables in (("data", study.data), ("network", study.network)):
+        for twin in twice(tables):
+            yield fault(section, f"two tables say the same; found {show(twin.name)} twice", "Leave one of them out.")
+    amounts = [
+        (method, amount, prune.skip)
+        for prune in study.prune
+        for method in prune.methods
+        for amount in prune.fractions or ((prune.stages, prune.widths),)
+    ]
+    for method, amount, _ in twice(amounts):
+        what = f"fraction {amount}" if isinstance(amount, float) else "the same widths"
+        yield fault(
+            "prune",
+            f"every comparison may stand once; found {show(method)} with {what} twice",
+            "Leave one of them out.",
+        )
+
+
+def checkpoint_is_declared(study: Study) -> Iterator[Fault]:
+    """A checkpoint says what it has seen; without one there is nothing to say."""
+    dense = study.dense
+    if dense.checkpoint is not None and dense.trained_on is None:
+        hint = 'Write trained_on = "train", "train+validation", "train+test", "all" or "other" (none of the study\'s examples).'
+        yield fault("dense.trained_on", "is missing; dense.checkpoint is judged by what it was trained on", hint)
+    given = [name for name in sorted(dense.model_fields_set) if getattr(dense, name) is not None]
+    if dense.checkpoint is None and given:
+        yield fault(
+            f"dense.{given[0]}",
+            "describes dense.checkpoint, and the study gives none",
+            "Add dense.checkpoint, or leave it out.",
+        )
+
+
+def checkpoint_fits_one_network(study: Study) -> Iterator[Fault]:
+    """One file of weights is one network trained on one data set."""
+    if study.dense.checkpoint is None:
+        return
+    for section, tables in (("network", study.network), ("data", study.data)):
+        if len(tables) > 1:
+            rule = f"is one network's weights; the study has {len(tables)} [[{section}]] tables"
+            yield fault("dense.checkpoint", rule, f"Make one study of each [[{section}]].")
+
+
+def test_set_is_unseen(study: Study) -> Iterator[Fault]:
+    """Weights that have seen the test set make every accuracy on it worthless."""
+    if study.dense.trained_on in ("train+test", "all"):
+        rule = f"the test set must be new to every network; found {show(study.dense.trained_on)}"
+        yield ProtocolFault(
+            where="study",
+            key="dense.trained_on",
+            rule=rule,
+            hint="Use a checkpoint that has not seen the test examples.",
+        )
+
+
+def validation_set_is_unseen(study: Study) -> Iterator[Fault]:
+    """Learning rates are chosen on examples that no network has been trained on."""
+    if study.retrain.tune_lr and study.dense.trained_on == "train+validation":
+        rule = "the checkpoint has seen the validation examples, so no learning rate can be chosen on them; found true"
+        yield ProtocolFault(
+            where="study",
+            key="retrain.tune_lr",
+            rule=rule,
+            hint="Write tune_lr = false; the verdict then says untuned.",
+        )
+
+
+def retraining_is_no_longer_than_training(study: Study) -> Iterator[Fault]:
+    """Retraining compresses the dense schedule; longer than the dense run, it would be a second training."""
+    dense = study.dense.epochs or study.train.epochs
+    if study.retrain.epochs is not None and study.retrain.epochs > dense:
+        rule = f"must not exceed the dense network's {dense} epochs; found {study.retrain.epochs}"
+        yield fault(
+            "retrain.epochs", rule, f"Write {max(1, dense // 4)} (a quarter, as in the paper), or raise train.epochs."
+        )
+
+
+def rates_fall(study: Study) -> Iterator[Fault]:
+    """Schedules end below where they start."""
+    lr, final = study.train.lr, study.train.final_lr
+    if final is not None and final > lr:
+        yield fault(
+            "train.final_lr",
+            f"must not exceed train.lr = {lr:g}; found {final:g}",
+            f"Write {lr / 100:g}, or leave it out.",
+        )
+
+
+def grid_is_fair(study: Study) -> Iterator[Fault]:
+    """A grid has at least four different values, none below the final learning rate, within its own limit."""
+    lrs = study.retrain.lrs
+    if lrs is None:
+        return
+    if len(lrs) < FEWEST_LRS:
+        hint = "Leave it out for train.lr and three lower ones, each by a factor sqrt(10), or write for instance [0.1, 0.03, 0.01, 0.003]."
+        yield fault("retrain.lrs", f"must hold at least {FEWEST_LRS} values; found {show(lrs)}", hint)
+    for lr in twice(lrs):
+        yield fault("retrain.lrs", f"every value may stand once; found {lr:g} twice", "Leave the second one out.")
+    if len(lrs) > study.retrain.max_lrs:
+        hint = f"Write max_lrs = {len(lrs)} or more, so that the grid can grow."
+        yield fault(
+            "retrain.max_lrs", f"is less than the {len(lrs)} values of lrs; found {study.retrain.max_lrs}", hint
+        )
+
+
+def grid_ends_above_final_rate(study: Study) -> Iterator[Fault]:
+    """A schedule whose peak lies below its end would rise."""
+    lrs, final = study.retrain.lrs, study.train.final_lr
+    if lrs and final is not None and min(lrs) < final:
+        rule = f"must not go below train.final_lr = {final:g}; found {min(lrs):g}"
+        yield fault("retrain.lrs", rule, "Every schedule ends at that rate; leave the smaller values out, or lower it.")
+
+
+def tuning_settings_are_used(study: Study) -> Iterator[Fault]:
+    """A setting that would be ignored is a mistake."""
+    given = study.retrain
+    if given.tune_lr and given.fine_tune_lr is not None:
+        rule = f"is used only with tune_lr = false; found {given.fine_tune_lr:g}"
+        yield fault("retrain.fine_tune_lr", rule, "Leave it out: fine-tune's rate is chosen as every other arm's.")
+    if not given.tune_lr and given.lrs is not None:
+        rule = f"is used only with tune_lr = true; found {show(given.lrs)}"
+        yield fault("retrain.lrs", rule, "Leave it out, or write tune_lr = true.")
+
+
+RULES: Final = (
+    Rule(("arms",), names.arm_names),
+    Rule(("contrast",), names.contrast_names),
+    Rule(("data", "network", "prune"), families_have_members),
+    Rule(("data.name",), names.data_names),
+    Rule(("network.name",), names.network_names),
+    Rule(("prune.method",), names.method_names),
+    Rule(("prune.widths",), names.design_names),
+    Rule(("retrain.convention",), names.convention_name),
+    Rule(("name",), name_is_free),
+    Rule(("seeds",), seeds_differ),
+    Rule(("arms", "contrast"), contrast_is_of_this_study),
+    Rule(("data", "network", "prune"), comparisons_differ),
+    Rule(("dense",), checkpoint_is_declared),
+    Rule(("dense.checkpoint", "network", "data"), checkpoint_fits_one_network),
+    Rule(("dense.trained_on",), test_set_is_unseen),
+    Rule(("dense.trained_on", "retrain.tune_lr"), validation_set_is_unseen),
+    Rule(("dense.epochs", "train.epochs", "retrain.epochs"), retraining_is_no_longer_than_training),
+    Rule(("train.lr", "train.final_lr"), rates_fall),
+    Rule(("retrain.lrs", "retrain.max_lrs"), grid_is_fair),
+    Rule(("train.final_lr", "retrain.lrs"), grid_ends_above_final_rate),
+    Rule(("retrain.tune_lr", "retrain.fine_tune_lr", "retrain.lrs"), tuning_settings_are_used),
+    Rule(("data",), feasible.facts_are_declared),
+    Rule(("data",), feasible.labels_differ),
+    Rule(("data", "network"), feasible.networks_exist),
+    Rule(("data", "network", "prune"), feasible.prunings_exist),
+)
+"""In the order in which they are told."""

@@ -1,0 +1,172 @@
+"""What a study file may say: the settings of the folders, composed. Imports no torch.
+
+    seeds, arms, contrast, margin              the experiment
+    [data]  [network]  [prune]                 what is pruned; each one table, or an array of tables ([[data]]) for a family
+    [dense]                                    a trained dense network that the person already has
+    [train]  [retrain]  [compute]              how it is trained
+
+A `Study` is frozen and complete: every default is filled in, a number of seeds has become the seeds themselves, and every
+rule that spans several tables (`regrow.config.rules`) holds. `regrow.config.load.load_study` reads one from a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
+
+from regrow.config.rules import enforce
+from regrow.data.settings import DataSettings
+from regrow.files import digest
+from regrow.networks.settings import DenseSettings, NetworkSettings
+from regrow.pruning.settings import PruneSettings
+from regrow.retraining.settings import RetrainSettings
+from regrow.settings import Settings
+from regrow.training.settings import ComputeSettings, TrainSettings
+
+FIRST_TUNING_SEED: Final = 10_000
+"""Seeds from here on choose learning rates; a report never uses them, so a study's own seeds lie below."""
+
+DEFAULT_ARMS: Final = ("fine-tune", "lr-rewind", "retrain", "scratch-e", "scratch-b")
+
+TITLES: Final = frozenset({"name", "title", "description"})
+"""Fields that name a study and change nothing in it."""
+
+Seed = Annotated[int, Field(ge=0, lt=FIRST_TUNING_SEED)]
+
+
+def expand_seeds(seeds: Any) -> Any:
+    """A number of seeds n as the seeds 0 ... n-1; anything else, a wrong number included, as it is.
+
+    >>> expand_seeds(3), expand_seeds([5, 7])
+    ([0, 1, 2], [5, 7])
+    """
+    if isinstance(seeds, int) and not isinstance(seeds, bool) and 1 <= seeds <= FIRST_TUNING_SEED:
+        return list(range(seeds))
+    return seeds
+
+
+def as_list(tables: Any) -> Any:
+    """One table as a list that holds it; a list as it is.
+
+    >>> as_list({"name": "vgg11"})
+    [{'name': 'vgg11'}]
+    """
+    return [tables] if isinstance(tables, Mapping | Settings) else tables
+
+
+class Study(Settings):
+    """A whole study. A study must name `data`, `network` and `prune.method`; all else has a default.
+
+    Raises pydantic's ValidationError for a value that its own field refuses, ConfigError (or ProtocolError) with every
+    fault for values that do not go together. Files go through `load_study`, which reports both kinds at once.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
+    """Short name: of the folder that the report goes to. By default the study file's name."""
+
+    title: str = ""
+    """One line: what the study asks. Shown by `regrow list studies` and above the report."""
+
+    description: str = ""
+    """Anything a reader of the report should know."""
+
+    seeds: Annotated[tuple[Seed, ...], BeforeValidator(expand_seeds)] = (0, 1, 2, 3, 4)
+    """How many seeds (8 stands for 0 ... 7), or the seeds themselves. Seed k gives every arm the same dense network and stream."""
+
+    arms: tuple[str, ...] = DEFAULT_ARMS
+    """Rows of `regrow list arms`."""
+
+    contrast: tuple[str, str] = ("retrain", "scratch-b")
+    """The primary contrast, declared before the study runs: the two arms whose difference gets a verdict, first minus second."""
+
+    margin: Annotated[float, Field(gt=0, lt=100)] = 1.0
+    """Percentage points of test accuracy within which two arms count as equivalent."""
+
+    data: Annotated[tuple[DataSettings, ...], BeforeValidator(as_list)]
+    """Which examples: one table, or an array of tables."""
+
+    network: Annotated[tuple[NetworkSettings, ...], BeforeValidator(as_list)]
+    """Which dense network: one table, or an array of tables."""
+
+    prune: Annotated[tuple[PruneSettings, ...], BeforeValidator(as_list)]
+    """What to remove: one table, or an array of tables."""
+
+    dense: DenseSettings = DenseSettings()
+    """A trained dense network that stands in for the dense stage."""
+
+    train: TrainSettings = TrainSettings()
+    """The dense network's recipe, which every arm inherits."""
+
+    retrain: RetrainSettings = RetrainSettings()
+    """Lengths, learning rates and budget convention of the arms."""
+
+    compute: ComputeSettings = ComputeSettings()
+    """Device, threads, precision, memory layout."""
+
+    _file: str = PrivateAttr(default="")
+
+    @model_validator(mode="after")
+    def _rules(self) -> Study:
+        enforce(self)
+        return self
+
+    @property
+    def seed_list(self) -> tuple[int, ...]:
+        """The seeds themselves."""
+        return self.seeds
+
+    @property
+    def datasets(self) -> tuple[DataSettings, ...]:
+        """Every data set of the family."""
+        return self.data
+
+    @property
+    def networks(self) -> tuple[NetworkSettings, ...]:
+        """Every dense network of the family."""
+        return self.network
+
+    @property
+    def prunings(self) -> tuple[PruneSettings, ...]:
+        """Every way of pruning in the family."""
+        return self.prune
+
+    @property
+    def file(self) -> str:
+        """Name (without folder) of the file that the study came from; empty for one that was made in Python."""
+        return self._file
+
+    def from_file(self, file: str) -> Study:
+        """The same study, remembering its file's name."""
+        copy = self.model_copy()
+        copy._file = file
+        return copy
+
+    def settings(self) -> dict[str, Any]:
+        """All settings as JSON-able values, defaults included. Paths are cut down to their last part: folders are no result."""
+        settings = self.model_dump(mode="json")
+        for key, path in self.paths().items():
+            holder, field = _holder(settings, key)
+            holder[field] = path.name
+        return settings
+
+    def paths(self) -> dict[tuple[str | int, ...], Path]:
+        """Every path that the study gives, in full, by the keys that lead to it."""
+        found: dict[tuple[str | int, ...], Path | None] = {("dense", "checkpoint"): self.dense.checkpoint}
+        found |= {("data", i, "root"): data.root for i, data in enumerate(self.data)}
+        return {key: path for key, path in found.items() if path is not None}
+
+    @property
+    def id(self) -> str:
+        """12 hexadecimal digits of a hash over all that can change a result: not the titles, not the number of workers."""
+        settings = {key: value for key, value in self.settings().items() if key not in TITLES}
+        del settings["compute"]["workers"]
+        return digest(settings)[:12]
+
+
+def _holder(settings: Any, key: tuple[str | int, ...]) -> tuple[Any, str | int]:
+    for step in key[:-1]:
+        settings = settings[step]
+    return settings, key[-1]
