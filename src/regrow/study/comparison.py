@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from math import floor
 
@@ -76,7 +76,7 @@ def _family(
             data=data,
             facts=known,
             dense=dense,
-            pruned=dense.with_widths(target_widths(prune, dense, fraction)),
+            pruned=replace(dense, widths=target_widths(prune, dense, fraction)),
             method=method,
             fraction=fraction,
             design=_design(prune, fraction),

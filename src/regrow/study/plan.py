@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from regrow.config.study import Study
-from regrow.data.datasets import facts
+from regrow.data.datasets import facts, root_problem
 from regrow.networks.spec import NetworkSpec
 from regrow.study.comparison import ArmPlan, Comparison, base_recipe, budget_epochs, dense_epochs, network_name
 from regrow.study.executor import this_machine
@@ -159,11 +159,7 @@ def _arms(study: Study, comparison: Comparison, plans: Iterable[ArmPlan]) -> Ite
 
 
 def _notes(study: Study) -> list[str]:
-    notes = [
-        f"{data.label or data.name}: {data.root} does not exist yet; the run will stop there."
-        for data in study.datasets
-        if data.root is not None and not data.root.exists() and data.name not in ("cifar10", "cifar100")
-    ]
+    notes = [problem for problem in map(root_problem, study.datasets) if problem]
     if study.retrain.tune_lr:
         notes.append(
             "Tuning is planned for the first grid of learning rates; it grows while a best value lies at an edge."

@@ -19,10 +19,10 @@ from regrow.networks.zoo import NETWORKS
 from regrow.retraining.budget import CONVENTIONS, FORWARD_FLOPS_PER_MAC, training_flops
 from regrow.study.comparison import Comparison, budget_epochs, network_name
 from regrow.study.expand import Expansion, Run
+from regrow.study.looks import look_number, questions
 from regrow.study.machine import commit, machine, versions
 from regrow.study.stages import cost_stage, data_stage
 from regrow.study.store import Store
-from regrow.study.verdicts import question, verdict_rows
 
 FORMAT = 1
 FILE = "results.json"
@@ -44,10 +44,12 @@ def read_if_current(study: Study, found: Expansion, store: Store, folder: Path) 
 
 def write_results(study: Study, found: Expansion, store: Store, folder: Path, command: str) -> Row:
     """Collect, write `folder/results.json` in one rename, and remember that the verdict was looked at."""
+    from regrow.study.verdicts import verdict_rows  # loads scipy
+
     rows = Collector(study, found, store)
     verdicts, pairs = verdict_rows(study, found, store)
-    for name, look in question(study, found).items():
-        if any(row["word"] for row in verdicts):
+    if any(row["word"] for row in verdicts):
+        for name, look in questions(study).items():
             store.record_look(name, look)
     results: Row = {
         "format": FORMAT,
@@ -80,10 +82,7 @@ def write_results(study: Study, found: Expansion, store: Store, folder: Path, co
 
 def identity(study: Study, found: Expansion, store: Store) -> str:
     """Hash of the study, its stages and every look at its verdict: equal identity, equal results."""
-    looks = {name: [*store.looks(name)] for name in question(study, found)}
-    for name, look in question(study, found).items():
-        if look not in looks[name]:
-            looks[name].append(dict(look))
+    looks = {name: look_number(store, name, look) for name, look in questions(study).items()}
     return digest({"study": study.settings(), "stages": sorted(found.stages), "looks": looks})
 
 

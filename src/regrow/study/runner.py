@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from regrow.config.study import Study
+from regrow.data.datasets import root_problem
+from regrow.errors import ConfigError
 from regrow.files import canonical_json
 from regrow.study.executor import Event, Executor, this_machine
 from regrow.study.expand import Expansion, expand
@@ -59,8 +61,12 @@ def run_study(
         observer: called with a `Snapshot` at least twice a second while work goes on.
         command: the command line to repeat this, for the report.
 
-    Raises `ProtocolError` before any training where the study would compare what cannot be compared, and `StoreError`.
+    Raises `ConfigError` where data are missing, `ProtocolError` where the study would compare what cannot be compared (both
+    before any training), and `StoreError`.
     """
+    for problem in map(root_problem, study.datasets):
+        if problem:
+            raise ConfigError(problem)
     store, folder = Store(out / "store"), out / study.name
     found = expand(study, store.result)
     if all(store.result(key) is not None for key in found.stages):

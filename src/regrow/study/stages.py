@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
 from regrow.config.study import Study
-from regrow.data.datasets import source_fingerprint
+from regrow.data.datasets import root_problem
+from regrow.data.fingerprint import fingerprint
 from regrow.data.settings import DataSettings
 from regrow.files import file_digest
 from regrow.networks.spec import NetworkSpec
@@ -28,10 +30,16 @@ def data_stage(data: DataSettings) -> Stage:
     identity = {name: value for name, value in settings.items() if name not in _NOT_IDENTITY | {"root"}}
     return Stage(
         kind="data",
-        settings={**identity, "source": source_fingerprint(data)},
+        settings={**identity, "content": _content(data)},
         local={"root": str(data.root)} if data.root is not None else {},
         label=f"data {data.label or data.name}",
     )
+
+
+@functools.cache
+def _content(data: DataSettings) -> str:
+    """Hash of the data's files, read once per process; empty where they are missing, which stops a run before any stage."""
+    return "" if root_problem(data) else fingerprint(data)
 
 
 def cost_stage(spec: NetworkSpec) -> Stage:
@@ -166,6 +174,7 @@ def train_stage(
         kind="train",
         settings=settings,
         inputs=inputs,
+        local={"loader_workers": str(comparison.data.loader_workers)},
         label=label,
         priority=priority,
         work=float(training_flops(macs, comparison.facts.train, recipe.epochs)),

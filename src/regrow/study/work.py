@@ -6,7 +6,6 @@ leaves files in the task's folder.
 
 from __future__ import annotations
 
-import json
 import time
 from itertools import islice
 from pathlib import Path
@@ -15,11 +14,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from regrow.channels.architecture import write_architecture
 from regrow.channels.carve import carve
 from regrow.data.examples import open_training
 from regrow.data.prepare import prepare
 from regrow.data.settings import DataSettings
-from regrow.data.stream import Stream
+from regrow.data.stream import open_stream
 from regrow.errors import DivergenceError
 from regrow.evaluation.accuracy import evaluate
 from regrow.networks.build import build
@@ -44,7 +44,7 @@ NORM_BATCH = 200
 
 def prepare_data(task: Task) -> Result:
     """Decode and split."""
-    settings = {name: value for name, value in task.stage.settings.items() if name != "source"}
+    settings = {name: value for name, value in task.stage.settings.items() if name != "content"}
     return prepare(DataSettings(**settings, **task.stage.local), task.folder)
 
 
@@ -59,12 +59,13 @@ def train_network(task: Task) -> Result:
     compute, recipe = _compute(task), task.recipe
     examples, validation = open_training(task.input_folder("data"), compute.device)
     stream_of = task.stage.settings["stream"]
-    stream = Stream(
+    stream = open_stream(
         examples,
-        batch=recipe.batch,
-        seed=stream_of["seed"],
-        augment=stream_of["augment"],
-        channels_last=compute.channels_last,
+        recipe.batch,
+        stream_of["seed"],
+        stream_of["augment"],
+        compute.channels_last,
+        int(task.stage.local["loader_workers"]),
     )
     network = _start(task)
     try:
@@ -100,12 +101,11 @@ def prune_network(task: Task) -> Result:
     dense = NetworkSpec.from_json(task.stage.settings["dense"])
     network = build(dense, 0, "to be overwritten")
     load_weights(network, task.input_file("dense", WEIGHTS))
-    architecture = prune(
-        network, dense, task.stage.settings["method"], tuple(task.stage.settings["widths"]), task.stage.settings["seed"]
-    )
+    settings = task.stage.settings
+    architecture = prune(network, dense, settings["method"], settings["widths"], settings["seed"] or 0)
     save_weights(carve(network, architecture), task.folder / WEIGHTS)
-    (task.folder / ARCHITECTURE).write_text(json.dumps(architecture.to_json(), sort_keys=True))
-    return {"widths": list(architecture.pruned_spec().widths)}
+    write_architecture(task.folder / ARCHITECTURE, architecture)
+    return {"widths": list(architecture.widths)}
 
 
 def import_dense(task: Task) -> Result:
@@ -122,11 +122,9 @@ def evaluate_network(task: Task) -> Result:
     network = _load(task, "weights").to(compute.device)
     if task.stage.settings["norms"] == "re-estimated":
         examples, _ = open_training(source, compute.device)
-        stream = Stream(
-            examples, batch=NORM_BATCH, augment="none", channels_last=False, seed=task.stage.settings["stream"]["seed"]
-        )
-        batches = (images for images, _ in stream.epoch(task.stage.settings["stream"]["epoch"]))
-        reestimate_norms(network, islice(batches, NORM_BATCHES))
+        read = task.stage.settings["stream"]
+        stream = open_stream(examples, NORM_BATCH, read["seed"], "none", compute.channels_last)
+        reestimate_norms(network, islice(stream.epoch(read["epoch"]), NORM_BATCHES))
     clock = time.perf_counter()
     found = evaluate(network, source, compute)
     write_correct(task.folder, found.correct)
