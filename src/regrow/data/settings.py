@@ -21,7 +21,8 @@ class DataSettings(Settings):
     """A row of `regrow list data`: digits, cifar10, cifar100, cifar10-jpeg, or the formats parquet, folder and hub."""
 
     root: Path | None = None
-    """Where the files lie: required for parquet and folder, the download folder for cifar10 and cifar100, unused for digits."""
+    """Where the files lie: required for cifar10-jpeg, parquet and folder; where cifar10, cifar100 and hub put downloads (by default
+    in the user's cache folder); unused for digits."""
 
     hub: str | None = None
     """`owner/name` of a data set on the Hugging Face hub, with `name = "hub"`."""
@@ -39,7 +40,8 @@ class DataSettings(Settings):
     """Seed of the split; it is the same for every arm and every seed of the study."""
 
     augment: Augmentation | None = None
-    """Augmentation of training examples: none, crop (pad 1/8 and crop), crop-flip; by default the data set's usual one."""
+    """Augmentation of training examples: none, crop (pad 1/8 and crop), crop-flip; by default the data set's usual one. For folder,
+    crops have random size and proportions, as usual for ImageNet."""
 
     examples: Count | None = None
     """Formats only: training examples in the files, validation included, so that a study can be planned unopened."""
@@ -48,7 +50,7 @@ class DataSettings(Settings):
     """Formats only: number of classes."""
 
     shape: tuple[Count, Count, Count] | None = None
-    """Formats only: channels, height, width that the network sees, in pixels; larger images are resized and centre-cropped."""
+    """Formats only: channels (1 or 3), height, width that the network sees, in pixels; larger images are resized and centre-cropped."""
 
     image_column: str = "img"
     """parquet and hub: the column that holds the image."""
