@@ -8,11 +8,13 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Final
 
 import pytest
 
+import regrow
 from regrow.config.catalog import KINDS, listing
 from regrow.retraining.arms import ARMS
 from regrow.retraining.budget import CONVENTIONS
@@ -113,11 +115,37 @@ def test_worked_example_in_words_is_the_computed_one(hook: ModuleType) -> None:
 
 
 def test_every_command_and_public_name_is_in_the_reference(hook: ModuleType) -> None:
-    import regrow
-
     assert set(sections(hook.cli())) == {"regrow", *(f"regrow {name}" for name in hook.COMMANDS)}
     public = {f"regrow.{name}" for name in regrow.__all__ if name != "__version__"}
     assert set(sections(hook.python())) == public
+
+
+SMALLEST_STUDY: Final = {
+    "name": "smallest",
+    "arms": ["retrain", "scratch-b"],
+    "seeds": 1,
+    "data": {"name": "digits"},
+    "network": {"name": "vgg11", "width": 0.03125},
+    "prune": {"method": "l1"},
+    "train": {"epochs": 1, "batch": 128},
+    "retrain": {"epochs": 1, "max_lrs": 4},
+    "compute": {"device": "cpu", "precision": "fp32", "channels_last": False},
+}
+"""It means nothing, and has at least one row of every list of results.json."""
+
+
+def test_every_key_of_results_is_documented_and_no_other(tmp_path: Path) -> None:
+    written = sections((DOCS / "reference" / "results.md").read_text())
+    documented = {name: set(first_cells(text)) for name, text in written.items()}
+    documented["pairs"] = documented["verdicts"] - {"word", "sentence"}
+    study = regrow.Study.model_validate(SMALLEST_STUDY)
+    results = regrow.run(study, out=tmp_path, workers=1, quiet=True).content
+    assert documented.pop("Top") == set(results)
+    assert set(documented) == {name for name, value in results.items() if isinstance(value, dict | list)} - {"problems"}
+    for name, keys in documented.items():
+        rows = results[name] if isinstance(results[name], list) else [results[name]]
+        assert rows, name
+        assert all(set(row) == keys for row in rows), name
 
 
 def test_every_mark_is_filled_in_and_every_part_is_used(hook: ModuleType) -> None:
