@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from regrow.settings import Settings
 
@@ -54,6 +54,16 @@ class TrainSettings(Settings):
 
     loggers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ()
     """Trackers that also receive the metrics; each needs its extra."""
+
+    @model_validator(mode="after")
+    def _everything_said_is_used(self) -> TrainSettings:
+        if self.schedule == "one-cycle" and self.warmup:
+            raise ValueError(f"one-cycle rises over its own first 30 %; leave warmup out; found {self.warmup:g}")
+        if self.nesterov and (self.optimizer != "sgd" or not self.momentum):
+            raise ValueError(
+                "nesterov is a form of sgd's momentum; it needs sgd with a momentum above 0, or leave it out"
+            )
+        return self
 
 
 class ComputeSettings(Settings):

@@ -1,0 +1,215 @@
+"""The training loop. Dense networks and all arms go through it; what differs between them is in the recipe alone.
+
+Single device. The same start, stream, recipe and compute give the same bits; a training that was killed at any moment and
+started again in the same folder ends with the bits of one that was not.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import torch
+from torch import nn
+
+from regrow.data.examples import AnyExamples
+from regrow.data.stream import BatchStream, batches
+from regrow.errors import DivergenceError
+from regrow.randomness import seeded
+from regrow.training.checkpoint import Checkpoints, Progress, Row
+from regrow.training.compute import Compute
+from regrow.training.learner import Learner, Score, open_fabric
+from regrow.training.recipe import Recipe
+from regrow.training.schedule import learning_rates
+from regrow.training.trackers import METRICS_FILE, MetricsFile, open_tracker
+
+OnEpoch: TypeAlias = Callable[[Row], None]
+OnTick: TypeAlias = Callable[[int, int], None]
+"""Takes the steps done and all steps of the run."""
+
+CHECKPOINT_FOLDER: Final = "checkpoint"
+CHECKPOINT_SECONDS: Final = 30.0
+"""Least time between two checkpoints: with the running epoch, the most work that a crash costs."""
+
+TICK_SECONDS: Final = 0.5
+VALIDATION_BATCH: Final = 256
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trained:
+    """What a training tells besides the weights, which are in the network."""
+
+    history: list[Row]
+    """One row an epoch: epoch (from 1), train_loss, train_accuracy, validation_loss, validation_accuracy (None where not
+    measured), lr of the epoch's last step. Accuracies in percent."""
+
+    train_seconds: float
+    """Of training and validating, in all processes that had a part in the final weights."""
+
+    steps: int
+    """Optimiser steps of the whole run."""
+
+    examples: int
+    """Examples seen, counted as often as they were seen."""
+
+
+def train(
+    network: nn.Module,
+    *,
+    stream: BatchStream,
+    first_epoch: int,
+    validation: AnyExamples | None,
+    recipe: Recipe,
+    compute: Compute,
+    folder: Path,
+    seed: int = 0,
+    on_epoch: OnEpoch | None = None,
+    on_tick: OnTick | None = None,
+    loggers: Sequence[str] = (),
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+) -> Trained:
+    """Train a network in place; call `regrow.training.machine.apply` first.
+
+    Args:
+        stream: batches; their layout should be that of `compute`.
+        first_epoch: epoch of the stream that is read first. The run reads `recipe.epochs` of them.
+        validation: examples to measure on, every `recipe.validate_every` epochs and after the last; none where there are none.
+        folder: for `metrics.jsonl`, the trackers and, below `checkpoint/`, checkpoints. What an interrupted training of the
+            same arguments left there is continued.
+        seed: of what the network itself draws, such as dropout: a function of (seed, epoch of the stream).
+        on_epoch: takes the history's row after every epoch.
+        on_tick: for live progress, at most every 0.5 s.
+        loggers: names of `trackers.TRACKERS`.
+
+    Raises `DivergenceError` when the loss stops being finite, `StoreError` where a checkpoint cannot be written,
+    `MissingExtraError` for a tracker that is not installed.
+    """
+    fabric = open_fabric(compute, [open_tracker(name, folder / "trackers") for name in loggers])
+    learner = Learner(network, recipe, compute, fabric)
+    rates = learning_rates(recipe, stream.steps_per_epoch)
+    identity = _identity(network, recipe, compute, (first_epoch, seed, len(stream.examples), stream.steps_per_epoch))
+    checkpoints = Checkpoints(folder / CHECKPOINT_FOLDER, identity, every_seconds=checkpoint_seconds)
+    progress = checkpoints.resume(learner.network, learner.optimizer)
+    run = _Run(learner, stream, validation, recipe, first_epoch, seed, rates, on_tick)
+    with _metrics(folder, progress, fabric.loggers) as tell:
+        while len(progress.history) < recipe.epochs:
+            started = time.perf_counter()
+            row = run.epoch(len(progress.history))
+            progress.history.append(row)
+            progress.train_seconds += time.perf_counter() - started
+            tell(row)
+            if on_epoch is not None:
+                on_epoch(row)
+            checkpoints.save_if_due(learner.network, learner.optimizer, progress)
+    return Trained(
+        history=progress.history,
+        train_seconds=progress.train_seconds,
+        steps=len(rates),
+        examples=len(stream.examples) * recipe.epochs,
+    )
+
+
+@dataclass
+class _Run:
+    """One training, epoch by epoch."""
+
+    learner: Learner
+    stream: BatchStream
+    validation: AnyExamples | None
+    recipe: Recipe
+    first_epoch: int
+    seed: int
+    rates: Sequence[float]
+    on_tick: OnTick | None
+
+    def epoch(self, done: int) -> Row:
+        """The epoch after `done` finished ones. Raises `DivergenceError`."""
+        steps, number = self.stream.steps_per_epoch, self.first_epoch + done
+        rates = self.rates[done * steps : (done + 1) * steps]
+        with seeded(self.seed, "network", number):
+            tick = _ticker(self.on_tick, done * steps, len(self.rates))
+            train = self.learner.learn(self.stream.epoch(number), rates, tick).score()
+        self._check("training loss", train.loss, done, rates)
+        last = done + 1 == self.recipe.epochs
+        if last and not self.learner.is_finite():
+            self._check("weights", math.nan, done, rates)
+        measured = self._validate() if last or (done + 1) % self.recipe.validate_every == 0 else None
+        if measured is not None:
+            self._check("validation loss", measured.loss, done, rates)
+        return {
+            "epoch": done + 1,
+            "train_loss": train.loss,
+            "train_accuracy": train.accuracy,
+            "validation_loss": measured.loss if measured else None,
+            "validation_accuracy": measured.accuracy if measured else None,
+            "lr": rates[-1],
+        }
+
+    def _validate(self) -> Score | None:
+        if self.validation is None:
+            return None
+        return self.learner.measure(
+            batches(self.validation, VALIDATION_BATCH, channels_last=self.learner.channels_last)
+        )
+
+    def _check(self, what: str, value: float, done: int, rates: Sequence[float]) -> None:
+        if math.isfinite(value):
+            return
+        raise DivergenceError(
+            f"the {what} must stay finite; it became {value:g} in epoch {done + 1} of {self.recipe.epochs}, at learning rate "
+            f"{max(rates):g}. Lower the learning rate (train.lr), warm up (train.warmup = 0.05) or compute in fp32."
+        )
+
+
+def _identity(network: nn.Module, recipe: Recipe, compute: Compute, reading: tuple[int, ...]) -> dict[str, Any]:
+    """What must agree for a checkpoint to be continued. Another PyTorch may give other bits, so it is part of it."""
+    return {
+        "network": {name: list(tensor.shape) for name, tensor in network.state_dict().items()},
+        "recipe": recipe.to_json(),
+        "compute": compute.to_json(),
+        "reading": list(reading),
+        "torch": torch.__version__,
+    }
+
+
+@contextmanager
+def _metrics(folder: Path, progress: Progress, loggers: Sequence[Any]) -> Iterator[OnEpoch]:
+    """Tells rows to the metrics file and the trackers; closes them whatever happens."""
+    file = MetricsFile(folder / METRICS_FILE, progress.history)
+
+    def tell(row: Row) -> None:
+        file.add(row)
+        for logger in loggers:
+            numbers = {name: value for name, value in row.items() if name != "epoch" and value is not None}
+            logger.log_metrics(numbers, step=row["epoch"])
+
+    status = "failed"
+    try:
+        yield tell
+        status = "success"
+    finally:
+        file.close()
+        for logger in loggers:
+            logger.finalize(status)
+
+
+def _ticker(on_tick: OnTick | None, done: int, steps: int) -> Callable[[], None] | None:
+    """A function to call after every step, which lets `on_tick` know now and then."""
+    if on_tick is None:
+        return None
+    last = time.monotonic()
+
+    def tick() -> None:
+        nonlocal done, last
+        done += 1
+        now = time.monotonic()
+        if now - last >= TICK_SECONDS:
+            last = now
+            on_tick(done, steps)
+
+    return tick

@@ -1,0 +1,40 @@
+"""This process's arithmetic: threads, determinism and number formats. Call `apply` once, before any tensor work."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from regrow.errors import ConfigError
+from regrow.training.compute import Compute
+
+
+def apply(compute: Compute) -> None:
+    """Make the process compute as `compute` says, and the same way every time. May be called again with the same value.
+
+    An operation of somebody's network that has no deterministic form (on a GPU) warns and runs. Raises `ConfigError` where
+    there is no CUDA device to train on.
+    """
+    torch.set_num_threads(compute.threads)
+    # Dead channels let momentum fade through numbers so small that CPUs handle them a hundred times slower than zero.
+    torch.set_flush_denormal(True)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # Deterministic mode would otherwise write NaN over all new memory first: a safeguard that costs time in every operation.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    # fp32 is meant literally: no TF32, no bf16 behind the scenes.
+    torch.set_float32_matmul_precision("highest")
+    if compute.device == "cuda":
+        _apply_cuda()
+
+
+def _apply_cuda() -> None:
+    # cuBLAS reads this when it starts; without it its results may differ from run to run.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    if not torch.cuda.is_available():
+        raise ConfigError(
+            "compute.device is where networks are trained; got cuda, but PyTorch sees no CUDA device. Write cpu or auto."
+        )
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False

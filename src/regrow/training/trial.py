@@ -1,0 +1,194 @@
+"""Timed trials: which arithmetic is fastest for a network on this machine, and how long a training step takes.
+
+Real steps of the real loop on made-up images. MACs would not do: at equal MACs, small networks can take many times as long.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias, TypeVar, cast
+
+import torch
+from torch import Tensor
+
+from regrow.networks.build import build
+from regrow.networks.spec import NetworkSpec
+from regrow.training.compute import Compute
+from regrow.training.learner import Learner, open_fabric
+from regrow.training.machine import apply
+from regrow.training.recipe import Recipe
+
+GAIN: Final = 1.1
+"""An option beyond plain fp32 must be this many times faster: less would be noise, and it would choose anew every time."""
+
+TRIAL_SECONDS: Final = 0.25
+"""Spent on the steps of each option, at least; three steps are always taken."""
+
+STEP_SECONDS: Final = 1.0
+"""A step that takes longer is timed on fewer examples and scaled up."""
+
+PROBE_BATCH: Final = 16
+
+Precision: TypeAlias = Literal["fp32", "bf16"]
+PRECISIONS: Final[tuple[Precision, ...]] = ("fp32", "bf16")
+
+OptionT = TypeVar("OptionT")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """A resolved `Compute`, and what it rests on."""
+
+    compute: Compute
+    measured: list[dict[str, Any]]
+    """One row an option: device, precision, channels_last, compile, step_seconds, and compile_seconds where it was compiled.
+    Empty where nothing was open."""
+
+
+def choose(spec: NetworkSpec, recipe: Recipe, *, wish: Mapping[str, Any], total_steps: int) -> Choice:
+    """Resolve what `wish` leaves open ("auto"), by timing a few training steps of each option.
+
+    Args:
+        wish: the fields of `ComputeSettings`: device, threads, precision, channels_last, compile.
+        total_steps: steps of one training; compilation must pay for itself within them.
+
+    Plain fp32 in PyTorch's own layout wins unless another option is faster by a tenth. Leaves the process computing as chosen.
+    """
+    device = _device(wish["device"])
+    options = [
+        Compute(
+            device=device,
+            threads=wish["threads"],
+            precision=precision,
+            channels_last=last,
+            compile=wish["compile"] is True,
+        )
+        for precision, last in itertools.product(
+            _open(wish["precision"], PRECISIONS), _open(wish["channels_last"], (False, True))
+        )
+    ]
+    if len(options) == 1 and wish["compile"] != "auto":
+        apply(options[0])
+        return Choice(compute=options[0], measured=[])
+    trials = [_Trial(spec, recipe, option) for option in options]
+    _time_in_turn(trials)
+    chosen = trials[pick([min(trial.seconds) for trial in trials])]
+    if wish["compile"] == "auto":
+        chosen = _compiled_if_it_pays(spec, recipe, chosen, trials, total_steps)
+    apply(chosen.compute)
+    return Choice(compute=chosen.compute, measured=[trial.row() for trial in trials])
+
+
+def seconds_per_step(spec: NetworkSpec, recipe: Recipe, compute: Compute) -> float:
+    """Median seconds of one training step of `recipe.batch` examples; the machine should be as busy as it will be then."""
+    trial = _Trial(spec, recipe, compute)
+    _time_in_turn([trial])
+    return statistics.median(trial.seconds)
+
+
+def pick(seconds: Sequence[float]) -> int:
+    """Position of the option to take: the fastest, unless it gains less than a tenth on the first, the plain one.
+
+    >>> pick([1.0, 0.95, 0.99]), pick([1.0, 0.8, 0.7])
+    (0, 2)
+    """
+    fastest = min(range(len(seconds)), key=lambda option: seconds[option])
+    return fastest if seconds[fastest] * GAIN < seconds[0] else 0
+
+
+def pays(eager: float, compiled: float, compile_seconds: float, steps: int) -> bool:
+    """Whether one training of so many steps saves more seconds than compiling costs; the first two are seconds a step.
+
+    >>> pays(0.3, 0.2, 20.0, steps=100), pays(0.3, 0.2, 20.0, steps=1000)
+    (False, True)
+    """
+    return (eager - compiled) * steps > compile_seconds
+
+
+class _Trial:
+    """One network in one arithmetic, ready to be timed."""
+
+    def __init__(self, spec: NetworkSpec, recipe: Recipe, compute: Compute) -> None:
+        self.compute, self.seconds = compute, list[float]()
+        self._spec = spec
+        apply(compute)
+        self._learner = Learner(build(spec, 0, "trial"), recipe, compute, open_fabric(compute))
+        first = self._take(PROBE_BATCH)  # sets up kernels and memory, and compiles
+        # The batches of an epoch have two sizes, and each is compiled for itself.
+        self.compile_seconds = 2 * first if compute.compile else 0.0
+        predicted = self._take(PROBE_BATCH) * recipe.batch / PROBE_BATCH
+        affordable = max(PROBE_BATCH, int(recipe.batch * STEP_SECONDS / predicted))
+        self._batch = min(recipe.batch, affordable)
+        self._scale = recipe.batch / self._batch
+        self._take(self._batch)
+
+    def time(self) -> None:
+        """One timed step."""
+        self.seconds.append(self._take(self._batch) * self._scale)
+
+    def row(self) -> dict[str, Any]:
+        """What was measured; the fastest step, since others only tell how busy the machine was."""
+        compiled = {"compile_seconds": self.compile_seconds} if self.compute.compile else {}
+        options = {name: value for name, value in self.compute.to_json().items() if name != "threads"}
+        return options | {"step_seconds": min(self.seconds)} | compiled
+
+    def _take(self, examples: int) -> float:
+        images, labels_B = _made_up(self._spec, examples, self.compute)
+        _wait(self.compute)
+        started = time.perf_counter()
+        self._learner.learn([(images, labels_B)], [1e-3])
+        _wait(self.compute)
+        return time.perf_counter() - started
+
+
+def _time_in_turn(trials: Sequence[_Trial]) -> None:
+    """Steps of all options by turns, so that what else the machine does meets them alike."""
+    started = time.perf_counter()
+    for taken in itertools.count():
+        if taken >= 3 and time.perf_counter() - started > TRIAL_SECONDS * len(trials):
+            return
+        for trial in trials:
+            trial.time()
+
+
+def _compiled_if_it_pays(
+    spec: NetworkSpec, recipe: Recipe, eager: _Trial, trials: list[_Trial], total_steps: int
+) -> _Trial:
+    """`eager`, or its compiled form where one training saves more time than compiling takes. Adds to `trials`."""
+    compute = eager.compute
+    options = Compute(**(compute.to_json() | {"compile": True}))
+    try:
+        compiled = _Trial(spec, recipe, options)
+    except torch._dynamo.exc.TorchDynamoException:
+        return eager  # no compiler here, or a network that cannot be compiled
+    trials.append(compiled)
+    _time_in_turn([eager, compiled])
+    paid = pays(min(eager.seconds), min(compiled.seconds), compiled.compile_seconds, total_steps)
+    return compiled if paid else eager
+
+
+def _made_up(spec: NetworkSpec, examples: int, compute: Compute) -> tuple[Tensor, Tensor]:
+    layout = torch.channels_last if compute.channels_last else torch.contiguous_format
+    images = torch.linspace(-2, 2, examples * spec.shape[0] * spec.shape[1] * spec.shape[2])
+    labels_B = torch.arange(examples) % spec.classes
+    shaped = images.view(examples, *spec.shape).to(compute.device, memory_format=layout)
+    return shaped, labels_B.to(compute.device)
+
+
+def _wait(compute: Compute) -> None:
+    if compute.device == "cuda":
+        torch.cuda.synchronize()
+
+
+def _device(wish: str) -> Literal["cpu", "cuda"]:
+    if wish == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return cast(Literal["cpu", "cuda"], wish)
+
+
+def _open(wish: object, options: tuple[OptionT, ...]) -> tuple[OptionT, ...]:
+    return options if wish == "auto" else (cast(OptionT, wish),)

@@ -1,0 +1,64 @@
+"""Trials: what is open is timed, what is said is kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from regrow.networks.spec import NetworkSpec
+from regrow.training import trial
+from regrow.training.compute import Compute
+from regrow.training.trial import choose, pays, pick, seconds_per_step
+from tests.training.samples import recipe
+
+TINY = NetworkSpec(name="vgg11", width=0.03125, widths=(2, 4, 8, 8, 16, 16, 16, 16), classes=10, shape=(1, 8, 8))
+OPEN: dict[str, Any] = {"device": "cpu", "threads": 1, "precision": "auto", "channels_last": "auto", "compile": False}
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three steps of each option are enough here."""
+    monkeypatch.setattr(trial, "TRIAL_SECONDS", 0.0)
+
+
+def test_nothing_is_timed_where_nothing_is_open() -> None:
+    wish = OPEN | {"precision": "bf16", "channels_last": True}
+    chosen = choose(TINY, recipe(), wish=wish, total_steps=100)
+    assert chosen.compute == Compute(precision="bf16", channels_last=True)
+    assert chosen.measured == []
+
+
+def test_every_open_option_is_timed_and_one_of_them_is_chosen() -> None:
+    chosen = choose(TINY, recipe(), wish=OPEN, total_steps=100)
+    options = [(row["precision"], row["channels_last"]) for row in chosen.measured]
+    assert options == [("fp32", False), ("fp32", True), ("bf16", False), ("bf16", True)]
+    assert all(row["step_seconds"] > 0 and row["compile"] is False for row in chosen.measured)
+    assert (chosen.compute.precision, chosen.compute.channels_last) in options
+
+
+def test_what_is_said_is_kept() -> None:
+    chosen = choose(TINY, recipe(), wish=OPEN | {"precision": "bf16"}, total_steps=100)
+    assert [row["precision"] for row in chosen.measured] == ["bf16", "bf16"]
+    assert chosen.compute.precision == "bf16"
+
+
+def test_the_plain_option_wins_unless_another_gains_a_tenth() -> None:
+    assert pick([1.0]) == 0
+    assert pick([1.0, 0.95, 0.92]) == 0
+    assert pick([1.0, 0.9, 0.8]) == 2
+    assert pick([0.8, 0.9]) == 0
+
+
+def test_compiling_must_pay_for_itself_within_one_training() -> None:
+    assert pays(eager=0.3, compiled=0.2, compile_seconds=20.0, steps=201)
+    assert not pays(eager=0.3, compiled=0.2, compile_seconds=20.0, steps=199)
+    assert not pays(eager=0.2, compiled=0.3, compile_seconds=0.0, steps=1000)
+
+
+def test_a_step_takes_time_and_a_batch_twice_as_large_is_counted_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert 0 < seconds_per_step(TINY, recipe(batch=32), Compute()) < 5
+    # With nothing to spend on a step, 16 of 1,024 examples are timed and the result is scaled by 64.
+    monkeypatch.setattr(trial, "STEP_SECONDS", 0.0)
+    few = seconds_per_step(TINY, recipe(batch=16), Compute())
+    assert seconds_per_step(TINY, recipe(batch=1024), Compute()) > 8 * few
