@@ -121,9 +121,9 @@ def _root(
 @app.command("list")
 def list_command(kind: KindName, as_json: AsJson = False) -> None:
     """List what a study can name."""
-    from regrow.config.catalog import listing
-
     with _told():
+        from regrow.config.catalog import listing
+
         rows = listing(kind)
         if as_json:
             _print_json(rows)
@@ -144,12 +144,12 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-@app.command()
-def check(study: StudyName, changes: Changes = None, as_json: AsJson = False) -> None:
+@app.command("check")
+def check_command(study: StudyName, changes: Changes = None, as_json: AsJson = False) -> None:
     """Check a study file and say everything that is wrong with it. Opens no data and trains nothing."""
-    from regrow.config.load import load_study
-
     with _told():
+        from regrow.config.load import load_study
+
         try:
             whole = load_study(study, changes or [])
         except RegrowError as error:
@@ -182,8 +182,8 @@ def _summary(study: Study) -> str:
     return f"{study.name} is a study without faults: {size}.\nIt will compare {first} with {second}, margin {study.margin:g} points."
 
 
-@app.command()
-def plan(
+@app.command("plan")
+def plan_command(
     study: StudyName,
     changes: Changes = None,
     out: Folder = OUT,
@@ -191,9 +191,9 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Show the stages, the epochs of every arm, and the time a study will take, before anything is spent."""
-    from regrow.config.load import load_study
-
     with _told():
+        from regrow.config.load import load_study
+
         whole = load_study(study, changes or [])
         from regrow.study.plan import describe
 
@@ -208,8 +208,8 @@ def plan(
         print_plan(planned, Console())
 
 
-@app.command()
-def run(
+@app.command("run")
+def run_command(
     study: StudyName,
     out: Folder = OUT,
     workers: Annotated[int | None, typer.Option(min=1, help="Trainings side by side; never changes a result.")] = None,
@@ -218,9 +218,10 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Do what is missing of a study, then print the verdict and write the report. Stop and start it at will."""
-    from regrow import api
+    with _told():
+        from regrow import api
 
-    again = api.command_line(study, out=out, workers=workers, set=changes or [])
+        again = api.command_line(study, out=out, workers=workers, set=changes or [])
     with _told(f"What is finished is kept; go on with: {again}"):
         results = api.run(study, out=out, set=changes or [], workers=workers, quiet=quiet)
         _show(results, as_json)
@@ -243,8 +244,8 @@ def _show(results: Any, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-@app.command()
-def report(
+@app.command("report")
+def report_command(
     study: Annotated[
         str,
         typer.Argument(
@@ -255,9 +256,9 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Print the results of a study that has run, and write report.html and results.csv again."""
-    from regrow import api
-
     with _told():
+        from regrow import api
+
         results = api.open_results(study, out=out)
         api.write_report(results.content, results.folder)
         _show(results, as_json)

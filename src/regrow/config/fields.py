@@ -103,7 +103,7 @@ def _fault(key: str, name: str, annotation: Any, value: Any, detail: ErrorDetail
     if kind == "value_error":
         return fault(key, detail["msg"].removeprefix("Value error, "))
     rule = SPECIAL[name] if key == name and name in SPECIAL else describe(annotation)
-    better = suggest(value, annotation)
+    better = "" if key == "seeds" else suggest(value, annotation)  # 0 seeds are not meant to be the seed 0
     hint = f"Did you mean {better}?" if better else MISSING.get(name, "") if "." not in key else ""
     return fault(key, f"must be {rule}; found {show(value)}", hint)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from functools import cache
 from typing import Any, Final, get_args
@@ -11,7 +10,7 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel
 
 from regrow.config.study import Study
-from regrow.config.words import constraints, is_list
+from regrow.config.words import constraints, is_list, key_text
 
 SYNONYMS: Final = {
     "amount": "prune.fraction",
@@ -81,7 +80,7 @@ def _closest(section: str, key: str) -> str | None:
     for known in (own, elsewhere):
         exact = [name for name in known if name.rpartition(".")[2] == key]
         if exact:
-            return exact[0]
+            return " or ".join([", ".join(exact[:-1]), exact[-1]] if exact[1:] else exact)
     return _slip(own, key) or SYNONYMS.get(key) or _slip(elsewhere, key)
 
 
@@ -97,4 +96,4 @@ def dotted(*parts: str) -> str:
     >>> dotted("", "train", "my key")
     'train."my key"'
     """
-    return ".".join(part if re.fullmatch(r"[\w-]+( #\d+)?", part) else json.dumps(part) for part in parts if part)
+    return ".".join(part if re.fullmatch(r"[\w-]+ #\d+", part) else key_text(part) for part in parts if part)

@@ -8,7 +8,7 @@ To add a rule, write the function and add its row to `RULES`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -80,26 +80,18 @@ def families_have_members(study: Study) -> Iterator[Fault]:
 
 def contrast_is_of_this_study(study: Study) -> Iterator[Fault]:
     """The primary contrast compares two different arms that the study trains."""
-    for name in dict.fromkeys(study.contrast):
-        if name not in study.arms:
-            yield fault(
-                "contrast",
-                f"compares arms of this study; {show(name)} is not in arms",
-                _contrast_hint(study.arms, name),
-            )
-    if len(set(study.contrast)) == 1:
+    lacking = [name for name in dict.fromkeys(study.contrast) if name not in study.arms]
+    choose = f"write for instance contrast = {show([study.arms[0], study.arms[-1]])}."
+    if lacking:
+        names = ", ".join(show(name) for name in lacking)
         yield fault(
             "contrast",
-            f"must compare two different arms; found {show(study.contrast[0])} twice",
-            _contrast_hint(study.arms),
+            f"must name two arms of this study; not in arms: {names}",
+            f"Add to arms what is lacking, or {choose}",
         )
-
-
-def _contrast_hint(arms: Sequence[str], missing: str = "") -> str:
-    add = [f"add {show(missing)} to arms"] if missing else []
-    choose = [f"write for instance contrast = {show(arms[-2:])}"] if len(arms) > 1 else []
-    sentence = ", or ".join(add + choose)
-    return f"{sentence[:1].upper()}{sentence[1:]}." if sentence else ""
+    if len(set(study.contrast)) == 1:
+        rule = f"must compare two different arms; found {show(study.contrast[0])} twice"
+        yield fault("contrast", rule, choose.capitalize())
 
 
 def comparisons_differ(study: Study) -> Iterator[Fault]:
@@ -128,7 +120,7 @@ def checkpoint_is_declared(study: Study) -> Iterator[Fault]:
     if dense.checkpoint is not None and dense.trained_on is None:
         hint = 'Write trained_on = "train", "train+validation", "train+test", "all" or "other" (none of the study\'s examples).'
         yield fault("dense.trained_on", "is missing; dense.checkpoint is judged by what it was trained on", hint)
-    given = [name for name in sorted(dense.model_fields_set) if getattr(dense, name) is not None]
+    given = [name for name, value in dense if value != type(dense).model_fields[name].default]
     if dense.checkpoint is None and given:
         yield fault(
             f"dense.{given[0]}",
@@ -217,12 +209,17 @@ def grid_ends_above_final_rate(study: Study) -> Iterator[Fault]:
         yield fault("retrain.lrs", rule, "Every schedule ends at that rate; leave the smaller values out, or lower it.")
 
 
-def tuning_settings_are_used(study: Study) -> Iterator[Fault]:
+def fine_tune_rate_is_used(study: Study) -> Iterator[Fault]:
     """A setting that would be ignored is a mistake."""
     given = study.retrain
     if given.tune_lr and given.fine_tune_lr is not None:
         rule = f"is used only with tune_lr = false; found {given.fine_tune_lr:g}"
         yield fault("retrain.fine_tune_lr", rule, "Leave it out: fine-tune's rate is chosen as every other arm's.")
+
+
+def grid_is_used(study: Study) -> Iterator[Fault]:
+    """A setting that would be ignored is a mistake."""
+    given = study.retrain
     if not given.tune_lr and given.lrs is not None:
         rule = f"is used only with tune_lr = true; found {show(given.lrs)}"
         yield fault("retrain.lrs", rule, "Leave it out, or write tune_lr = true.")
@@ -249,7 +246,8 @@ RULES: Final = (
     Rule(("train.lr", "train.final_lr"), rates_fall),
     Rule(("retrain.lrs", "retrain.max_lrs"), grid_is_fair),
     Rule(("train.final_lr", "retrain.lrs"), grid_ends_above_final_rate),
-    Rule(("retrain.tune_lr", "retrain.fine_tune_lr", "retrain.lrs"), tuning_settings_are_used),
+    Rule(("retrain.tune_lr", "retrain.fine_tune_lr"), fine_tune_rate_is_used),
+    Rule(("retrain.tune_lr", "retrain.lrs"), grid_is_used),
     Rule(("data",), feasible.facts_are_declared),
     Rule(("data",), feasible.labels_differ),
     Rule(("data", "network"), feasible.networks_exist),

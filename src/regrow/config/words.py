@@ -15,6 +15,7 @@ import difflib
 import json
 import math
 import operator
+import re
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -54,9 +55,18 @@ def _toml(value: object) -> str:
         case list() | tuple():
             return f"[{', '.join(_toml(item) for item in value)}]"
         case Mapping():
-            return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }" if value else "{}"
+            return (
+                "{ " + ", ".join(f"{key_text(key)} = {_toml(item)}" for key, item in value.items()) + " }"
+                if value
+                else "{}"
+            )
         case _:
             return str(value)
+
+
+def key_text(key: str) -> str:
+    """A key as TOML writes it: quoted, and thereby safe to print, unless it is a bare word."""
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _toml(key)
 
 
 def describe(annotation: Any, *, plural: bool = False) -> str:

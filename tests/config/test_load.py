@@ -1,0 +1,182 @@
+"""Whole study files: every broken one is answered in one or two lines a fault, all faults at once, never with a traceback.
+
+The files in `broken/` stand beside the exact text of their answers. To add one, write the file and look at what is said.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from regrow.config.keys import sections
+from regrow.config.load import build, load_study
+from regrow.errors import ConfigError, ProtocolError, RegrowError
+
+from .cases import tables
+
+FOLDER = Path(__file__).parent / "broken"
+BROKEN = sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+SMALL = '[data]\nname = "digits"\n[network]\nname = "vgg11"\n[prune]\nmethod = "l1"\n'
+
+
+@pytest.fixture(autouse=True)
+def _in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("name", BROKEN)
+class TestEveryBrokenFile:
+    def test_gets_exactly_this_answer(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(FOLDER)
+        with pytest.raises((ConfigError, ProtocolError)) as caught:
+            load_study(f"{name}.toml")
+        assert caught.value.exit_code == 2
+        assert f"{caught.value}\n" == (FOLDER / f"{name}.txt").read_text(encoding="utf-8")
+
+    def test_is_answered_in_one_or_two_plain_lines_a_fault(self, name: str) -> None:
+        lines = (FOLDER / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+        starts = [i for i, line in enumerate(lines) if line.startswith(f"{name}.toml: ")]
+        assert starts[0] == 0
+        assert all(end - start <= 2 for start, end in zip(starts, [*starts[1:], len(lines)], strict=True))
+        assert not any(
+            word in " ".join(lines).lower() for word in ("input should", "pydantic", "validation error", "nonetype")
+        )
+
+
+def test_twenty_ways_to_be_wrong_are_kept() -> None:
+    assert len(BROKEN) >= 20
+
+
+def write(text: str, name: str = "mine.toml") -> str:
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
+    Path(name).write_text(text, encoding="utf-8")
+    return name
+
+
+def test_the_smallest_study_has_a_name_and_a_file() -> None:
+    study = load_study(write(SMALL, "my first study.toml"))
+    assert study.name == "my-first-study"
+    assert study.file == "my first study.toml"
+
+
+def test_a_name_in_the_file_wins() -> None:
+    assert load_study(write('name = "given"\n' + SMALL)).name == "given"
+
+
+@pytest.mark.parametrize(
+    ("file", "name"), [("ümlaut.toml", "mlaut"), ("...toml", "study"), ("x" * 200 + ".toml", "x" * 80)]
+)
+def test_every_file_name_gives_a_study_a_name(file: str, name: str) -> None:
+    assert load_study(write(SMALL, file)).name == name
+
+
+def test_overrides_change_the_file() -> None:
+    study = load_study(write(SMALL), ["prune.fraction=0.3", "seeds=2", "network.name=vgg13", "retrain.tune_lr=false"])
+    assert study.prune[0].fraction == 0.3
+    assert study.seeds == (0, 1)
+    assert study.network[0].name == "vgg13"
+    assert not study.retrain.tune_lr
+
+
+def test_overrides_are_checked_like_the_file_and_say_that_it_was_them() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_study(write("margin = -1\n" + SMALL), ["prune.fraction=30", "zzz=3", "oops"])
+    assert str(caught.value) == (
+        '--set: must be KEY=VALUE; found "oops"\n    For instance --set prune.fraction=0.3\n'
+        "--set: zzz: there is no such key; found 3\n"
+        f"    Keys of the top of the file: {', '.join(sorted(sections()['']))}.\n"
+        "mine.toml: margin: must be a number above 0 and below 100; found -1\n"
+        "--set: prune.fraction: must be a number above 0 and below 1, or a list of such values; found 30\n    Did you mean 0.3?"
+    )
+
+
+def test_an_unreadable_file_does_not_hide_wrong_overrides() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_study("missing.toml", ["oops"])
+    assert [fault.where for fault in caught.value.faults] == ["missing.toml", "--set"]
+
+
+def test_paths_in_a_file_are_meant_from_its_folder(tmp_path: Path) -> None:
+    data = SMALL.replace('"digits"', '"cifar10"\nroot = "../images"')
+    dense = '[dense]\ncheckpoint = "net.safetensors"\ntrained_on = "train"\n'
+    study = load_study(write(data + dense, "studies/mine.toml"))
+    assert study.data[0].root == tmp_path / "images"
+    assert study.dense.checkpoint == tmp_path / "studies" / "net.safetensors"
+
+
+def test_paths_in_overrides_are_meant_from_here(tmp_path: Path) -> None:
+    study = load_study(write(SMALL, "studies/mine.toml"), ["data.name=cifar10", "data.root=images"])
+    assert study.data[0].root == tmp_path / "images"
+
+
+def test_full_paths_stay(tmp_path: Path) -> None:
+    study = load_study(write(SMALL.replace('"digits"', f'"cifar10"\nroot = "{tmp_path}"'), "a/b/mine.toml"))
+    assert study.data[0].root == tmp_path
+
+
+def test_arrays_of_tables_make_a_family() -> None:
+    text = '[[data]]\nname = "digits"\n[[network]]\nname = "vgg11"\n[[network]]\nname = "vgg13"\n[[prune]]\nmethod = "l1"\n'
+    assert [network.name for network in load_study(write(text)).network] == ["vgg11", "vgg13"]
+
+
+def test_only_unfairness_is_a_protocol_error() -> None:
+    dense = '[dense]\ncheckpoint = "x"\ntrained_on = "all"\n'
+    with pytest.raises(ProtocolError, match=r"mine\.toml: dense\.trained_on: the test set must be new"):
+        load_study(write(SMALL + dense))
+    with pytest.raises(ConfigError) as caught:
+        load_study(write("margin = 0\n" + SMALL + dense))
+    assert [fault.key for fault in caught.value.faults] == ["margin", "dense.trained_on"]
+
+
+def test_loading_twice_gives_the_same_study() -> None:
+    assert load_study("digits") == load_study("digits")
+
+
+LEAF = st.one_of(
+    st.none().map(lambda _: "digits"),
+    st.booleans(),
+    st.integers(-2, 10**20),
+    st.floats(),
+    st.text(max_size=5),
+    st.sampled_from(["auto", "vgg11", "vgg16-a", "l1", "retrain", "all", "train", "step", "parquet"]),
+    st.dates(),
+)
+VALUE = st.recursive(
+    LEAF,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=2),
+    max_leaves=4,
+)
+KEY = st.sampled_from(
+    [(section, key) for section, keys in sections().items() for key in keys] + [("", "odd"), ("train", "a.b")]
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(changes=st.lists(st.tuples(KEY, VALUE), min_size=1, max_size=5), several=st.booleans())
+def test_no_study_of_any_content_ends_in_a_traceback(changes: list[tuple[tuple[str, str], Any]], several: bool) -> None:
+    broken = tables()
+    if several:
+        broken["network"] = [{"name": "vgg11"}, {"name": "vgg13"}]
+    for (section, key), value in changes:
+        holder = broken.setdefault(section, {}) if section else broken
+        holder = holder[-1] if isinstance(holder, list) and holder else holder
+        if isinstance(holder, dict):
+            holder[key] = value
+    _, faults = build(broken)
+    for fault in faults:
+        lines = str(fault).split("\n")
+        assert len(lines) <= 2
+        assert all(line.isprintable() for line in lines)
+
+
+@settings(max_examples=50, deadline=None)
+@given(content=st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
+def test_no_file_of_any_content_ends_in_a_traceback(content: bytes) -> None:
+    Path("any.toml").write_bytes(content)
+    with pytest.raises(RegrowError):
+        load_study("any.toml")

@@ -1,0 +1,84 @@
+"""Names are rows of tables."""
+
+from __future__ import annotations
+
+import pytest
+
+from regrow.config import names
+from regrow.errors import Fault
+
+from .cases import study
+
+WRONG = [
+    (names.arm_names, {"arms": ["retrain", "scratch_b"]}, 'arms: no arm is called "scratch_b"', "scratch-b"),
+    (
+        names.contrast_names,
+        {"contrast": ["retrain", "scratch_b"]},
+        'contrast: no arm is called "scratch_b"',
+        "scratch-b",
+    ),
+    (names.network_names, {"network": {"name": "vg11"}}, 'network.name: no network is called "vg11"', "vgg11"),
+    (names.data_names, {"data": {"name": "digit"}}, 'data.name: no data set or format is called "digit"', "digits"),
+    (
+        names.method_names,
+        {"prune": {"method": "l1-norm"}},
+        'prune.method: no pruning method is called "l1-norm"',
+        "random",
+    ),
+    (
+        names.design_names,
+        {"prune": {"method": "l1", "widths": "vgg16a"}},
+        'prune.widths: no design is called "vgg16a"',
+        "vgg16-a",
+    ),
+    (
+        names.convention_name,
+        {"retrain": {"convention": "B2"}},
+        'retrain.convention: no convention is called "B2"',
+        "B1",
+    ),
+]
+
+
+@pytest.mark.parametrize(("rule", "changes", "told", "known"), WRONG)
+def test_an_unknown_name_is_told_with_the_known_ones(rule, changes, told, known) -> None:  # type: ignore[no-untyped-def]
+    (fault,) = rule(study(**changes))
+    assert f"{fault.key}: {fault.rule}" == told
+    assert known in fault.hint
+
+
+@pytest.mark.parametrize("rule", [rule for rule, *_ in WRONG])
+def test_known_names_are_no_fault(rule) -> None:  # type: ignore[no-untyped-def]
+    assert list(rule(study())) == []
+
+
+def faults_of_arms(*arms: str) -> list[Fault]:
+    return list(names.arm_names(study(arms=list(arms))))
+
+
+def test_an_arm_stands_once() -> None:
+    (fault,) = faults_of_arms("retrain", "scratch-b", "retrain")
+    assert fault.rule == 'every arm may stand once; found "retrain" twice'
+
+
+def test_one_arm_is_nothing_to_compare() -> None:
+    (fault,) = faults_of_arms("retrain")
+    assert fault.rule == 'must name at least two arms; found ["retrain"]'
+
+
+def test_an_unknown_arm_that_stands_twice_is_told_once() -> None:
+    assert [fault.rule for fault in faults_of_arms("a", "a", "retrain")] == [
+        'no arm is called "a"',
+        'every arm may stand once; found "a" twice',
+    ]
+
+
+def test_an_empty_list_of_methods_is_told() -> None:
+    (fault,) = names.method_names(study(prune={"method": []}))
+    assert fault.rule == "must name at least one method; found []"
+    assert fault.hint.startswith("Known: l1, ")
+
+
+def test_the_second_of_two_tables_is_named() -> None:
+    (fault,) = names.network_names(study(network=[{"name": "vgg11"}, {"name": "vg16"}]))
+    assert fault.key == "network #2.name"
