@@ -116,7 +116,7 @@ def test_a_split_that_leaves_nothing_to_train_on_is_refused(validation: int, tes
 
 
 @pytest.mark.parametrize(
-    ("amount", "examples", "expected"), [(0.7, 10, 7), (0.1, 1257, 125), (0.001, 10, 1), (300, 1000, 300)]
+    ("amount", "examples", "expected"), [(0.29, 100, 29), (0.1, 1257, 125), (0.001, 10, 1), (300, 1000, 300)]
 )
 def test_a_share_is_rounded_down_exactly_but_to_one_at_least(amount: float, examples: int, expected: int) -> None:
     assert held_out(amount, examples) == expected

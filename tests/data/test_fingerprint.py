@@ -33,6 +33,15 @@ def test_it_follows_what_a_parquet_file_holds(tmp_path: Path) -> None:
     assert fingerprint(settings) != before
 
 
+def test_one_changed_byte_of_a_parquet_file_changes_it(tmp_path: Path) -> None:
+    settings = parquet_settings(parquet_root(tmp_path))
+    before = fingerprint(settings)
+    content = bytearray((tmp_path / "train.parquet").read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "train.parquet").write_bytes(content)
+    assert fingerprint(settings) != before
+
+
 def test_it_follows_the_names_of_image_files(tmp_path: Path) -> None:
     settings = image_settings(image_root(tmp_path))
     before = fingerprint(settings)

@@ -10,7 +10,7 @@ import pytest
 from regrow.data.datasets import facts
 from regrow.data.hub import hub
 from regrow.data.settings import DataSettings
-from regrow.data.source import Images, Source
+from regrow.data.source import CHUNK, Images, Source
 from regrow.errors import DataError, MissingExtraError
 from tests.data.samples import CLASSES, COUNT, SHAPE, labels, noise, parquet_root, png, write_parquet
 
@@ -55,10 +55,11 @@ class TestWithTheExtra:
             read(parquet_root(tmp_path / "set"), tmp_path / "cache", label_column="lable")
 
     def test_a_corrupt_image_is_named_by_split_and_row(self, tmp_path: Path) -> None:
-        write_parquet(tmp_path / "set" / "train.parquet", [png(noise(1)[0]), b"damaged"], [0, 1])
+        images = [*[png(noise(1)[0])] * (CHUNK + 3), b"damaged"]
+        write_parquet(tmp_path / "set" / "train.parquet", images, labels(CHUNK + 4))
         source = read(tmp_path / "set", tmp_path / "cache")
         assert isinstance(source.train, Images)
-        with pytest.raises(DataError, match="split train, row 1 is not a readable image"):
+        with pytest.raises(DataError, match=f"split train, row {CHUNK + 3} is not a readable image"):
             list(source.train.chunks())
 
     def test_a_name_that_is_not_there_is_an_error_that_says_what_to_do(self, tmp_path: Path) -> None:

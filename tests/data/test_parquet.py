@@ -10,7 +10,7 @@ import pytest
 from regrow.data.datasets import facts
 from regrow.data.parquet import parquet, parquet_files
 from regrow.data.settings import DataSettings
-from regrow.data.source import Images, Pixels
+from regrow.data.source import CHUNK, Images, Pixels
 from regrow.errors import DataError
 from tests.data.samples import COUNT, labels, noise, parquet_root, parquet_settings, png, write_parquet
 
@@ -92,6 +92,15 @@ def test_a_corrupt_image_is_named_by_its_row(tmp_path: Path) -> None:
     write_parquet(tmp_path / "train.parquet", images, labels(20))
     train, _ = read(parquet_settings(tmp_path))
     with pytest.raises(DataError, match=r"train\.parquet, row 17 is not a readable image"):
+        pixels(train)
+
+
+def test_rows_are_counted_across_chunks(tmp_path: Path) -> None:
+    images: list[bytes | None] = [png(noise(1)[0])] * (CHUNK + 6)
+    images[CHUNK + 3] = b"damaged"
+    write_parquet(tmp_path / "train.parquet", images, labels(CHUNK + 6))
+    train, _ = read(parquet_settings(tmp_path))
+    with pytest.raises(DataError, match=f"row {CHUNK + 3} is not"):
         pixels(train)
 
 

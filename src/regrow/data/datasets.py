@@ -230,7 +230,7 @@ def held_out(amount: float, examples: int) -> int:
     >>> held_out(0.1, 1257), held_out(5000, 50000)
     (125, 5000)
     """
-    # Decimal: 0.7 * 10 is 7, but in binary it is 6.999...
+    # Decimal: 0.29 * 100 is 29, but in binary it is 28.999...
     return int(amount) if amount >= 1 else max(1, int(Decimal(str(amount)) * examples))
 
 

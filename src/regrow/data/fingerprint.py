@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from regrow.data.datasets import DATASETS, root_problem
-from regrow.data.parquet import parquet_files
 from regrow.data.settings import DataSettings
 from regrow.errors import DataError
 from regrow.files import digest, file_digest
@@ -27,6 +26,8 @@ def fingerprint(settings: DataSettings) -> str:
 
 
 def _of_parquet(root: Path) -> str:
+    from regrow.data.parquet import parquet_files  # brings numpy and Pillow, which a plan of other data does without
+
     train, test = parquet_files(root)
     return digest({file.name: file_digest(file) for file in [*train, *test]})
 

@@ -32,13 +32,16 @@ from regrow.files import pretty_json, write_atomic
 from regrow.table import load
 
 PARTS: Final = ("train", "validation", "test")
+KINDS: Final = ("labels", "u8", "paths")
 
 # ImageNet's customary constants, and their luma for grey images: image folders are too large to be measured first.
 _FOLDER_CONSTANTS: Final = {3: ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), 1: ((0.449,), (0.226,))}
 
 
 def prepare(settings: DataSettings, folder: Path) -> dict[str, Any]:
-    """Write the data set into `folder`, which exists and is empty; returns what stands in `meta.json`.
+    """Write the data set into `folder`, which exists; returns what stands in `meta.json`, which is written last.
+
+    What an interrupted attempt has left in the folder is written anew.
 
     Raises `ConfigError` for faulty settings, and `DataError` where the source is missing, damaged, or not what was declared.
     """
@@ -47,6 +50,7 @@ def prepare(settings: DataSettings, folder: Path) -> dict[str, Any]:
         raise DataError(problem)
     source: Source = load(row.target)(settings, known)
     check(source, settings, known)
+    _clear(folder)
     parts = split(
         source.train.labels,
         validation=known.validation,
@@ -62,6 +66,12 @@ def prepare(settings: DataSettings, folder: Path) -> dict[str, Any]:
         meta |= {"format": "pixels"} | _write_images(source, parts, known, row, folder)
     write_atomic(folder / "meta.json", pretty_json(meta))
     return meta
+
+
+def _clear(folder: Path) -> None:
+    """Files are appended to, so nothing may be left of an attempt that was interrupted."""
+    for name in ["meta.json", *(f"{part}.{kind}" for part in PARTS for kind in KINDS)]:
+        (folder / name).unlink(missing_ok=True)
 
 
 def _meta(settings: DataSettings, known: Facts, parts: Split) -> dict[str, Any]:
