@@ -99,8 +99,8 @@ def test_every_row_of_every_table_is_in_the_reference(kind: str, hook: ModuleTyp
 
 
 def test_networks_are_listed_with_the_published_counts(tables: dict[str, str]) -> None:
-    assert re.search(r"`vgg16` .* \| 13 \| 5 \| 313.5 M \| 14.988 M \|", tables["Networks"])
-    assert re.search(r"`resnet56` .* \| 27 \| 3 \| 125.5 M \| 0.853 M \|", tables["Networks"])
+    assert re.search(r"`vgg16` .* \| 13 \| 5 \| 313.5\u202fM \| 14.988\u202fM ", tables["Networks"])
+    assert re.search(r"`resnet56` .* \| 27 \| 3 \| 125.5\u202fM \| 0.853\u202fM ", tables["Networks"])
 
 
 def test_worked_example_gives_the_epochs_of_the_paper(hook: ModuleType) -> None:

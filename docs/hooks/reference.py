@@ -32,6 +32,9 @@ IMAGE: Final = (3, 32, 32)
 
 CLASSES: Final = 10
 
+NARROW: Final = "\u202f"
+"""A narrow space at which no line is broken, between a number and its unit."""
+
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Fill in the generated parts of a page; an unknown name is a KeyError and stops the build."""
@@ -161,18 +164,25 @@ def _sentence(summary: str) -> str:
 
 def _rows(kind: str) -> str:
     counted = _costs if kind == "networks" else lambda _: []
-    headers = ["name", "what it is", *(column.replace("_", " ") for column in SHOWN[kind])]
-    headers += ["groups", "stages", "MACs", "parameters"] if kind == "networks" else []
+    headers = ["name", "what it is", *(["groups", "stages", "MACs", "parameters"] if kind == "networks" else [])]
+    headers += [column.replace("_", " ") for column in SHOWN[kind]]
     rows = [
-        [code(row["name"]), plain(row["summary"]), *(_cell(row.get(column)) for column in SHOWN[kind]), *counted(row)]
+        [
+            code(row["name"]),
+            plain(row["summary"]),
+            *counted(row),
+            *(_cell(column, row.get(column)) for column in SHOWN[kind]),
+        ]
         for row in listing(kind)
     ]
     return table(headers, rows)
 
 
-def _cell(value: Any) -> str:
+def _cell(column: str, value: Any) -> str:
     if value is None or value == [] or value == ():
         return "–"
+    if column == "shape":
+        return NARROW.join(" ".join(f"{side} ×" for side in value)[:-2].split(" "))
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
@@ -191,8 +201,8 @@ def _costs(row: Mapping[str, Any]) -> list[str]:
     return [
         str(len(network.groups())),
         str(network.stages),
-        f"{counted.macs / 1e6:.1f} M",
-        f"{counted.params / 1e6:.3f} M",
+        f"{counted.macs / 1e6:.1f}{NARROW}M",
+        f"{counted.params / 1e6:.3f}{NARROW}M",
     ]
 
 
@@ -263,6 +273,10 @@ def cli() -> str:
 # ---- Python
 
 
+LINE: Final = 80
+"""Characters of a signature that fit a line."""
+
+
 def python() -> str:
     """Every public name of the package: signature, docstring, attributes. Functions first, then classes, then errors."""
     import regrow
@@ -294,7 +308,11 @@ def _public(name: str, value: Any) -> str:
 def _signature(function: Callable[..., Any]) -> str:
     """As in the source, with paths as text."""
     text = re.sub(r"\w*Path\('(.*?)'\)", r'"\1"', str(inspect.signature(function)))
-    return re.sub(r"'([^']*)'", r"\1", text)
+    text = re.sub(r"'([^']*)'", r"\1", text)
+    if len(text) <= LINE:
+        return text
+    inside, end = text[1:].rsplit(") -> ", 1)
+    return "(\n    " + re.sub(r", (?=\w+:|\*,)", ",\n    ", inside) + f",\n) -> {end}"
 
 
 def prose(docstring: str | None) -> str:
@@ -316,12 +334,19 @@ def attributes(cls: type) -> list[tuple[str, str, str]]:
     found = []
     for node, following in zip(body.body, [*body.body[1:], None], strict=True):
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and not node.target.id.startswith("_"):
-            found.append((node.target.id, ast.unparse(node.annotation), _string(following)))
+            found.append((node.target.id, _unmarked(node.annotation), _string(following)))
         elif isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
             called = "()" if not any(ast.unparse(mark) == "property" for mark in node.decorator_list) else ""
             help_line = (ast.get_docstring(node) or "").partition("\n\n")[0]
             found.append((node.name + called, ast.unparse(node.returns) if node.returns else "", help_line))
     return found
+
+
+def _unmarked(annotation: ast.expr) -> str:
+    """A type without the marks of `Annotated`, which the reference of the study file tells in words."""
+    if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "Annotated":
+        annotation = annotation.slice.elts[0] if isinstance(annotation.slice, ast.Tuple) else annotation.slice
+    return ast.unparse(annotation)
 
 
 def _string(node: ast.stmt | None) -> str:
