@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections import OrderedDict
 from dataclasses import replace
@@ -143,3 +145,13 @@ def test_counting_is_quick() -> None:
     start = time.process_time()
     cost(spec)
     assert time.process_time() - start < 2.0
+
+
+def test_counting_the_zoo_does_not_import_the_compiler() -> None:
+    script = (
+        "import sys; from regrow.networks.cost import cost; from regrow.networks.zoo import NETWORKS, dense_spec; "
+        "from regrow.networks.settings import NetworkSettings; "
+        "[cost(dense_spec(NetworkSettings(name=name), classes=10, shape=(3, 32, 32))) for name in NETWORKS]; "
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

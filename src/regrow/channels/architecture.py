@@ -47,8 +47,8 @@ class KeptChannels:
     channels: Width
     """How many channels the group had there."""
 
-    indices: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
-    """Which of them are kept: increasing, from 0."""
+    indices: tuple[Annotated[int, Field(ge=0)], ...]
+    """Which of them are kept: at least one, increasing, from 0."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

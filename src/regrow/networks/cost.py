@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from regrow.networks.build import blueprint
+from regrow.networks.shapes import SHAPES
 from regrow.networks.spec import NetworkSpec
 
 
@@ -85,10 +86,15 @@ class _Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's base
         self.macs = 0
         self.steps: list[tuple[list[Tensor], list[Tensor]]] = []
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # True, torch's default, would import its compiler at the first operation: two seconds for nothing, we compile nothing.
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        result = func(*args, **(kwargs or {}))
+        result = SHAPES.get(func, func)(*args, **(kwargs or {}))
         count = _MACS.get(func.overloadpacket)
         if count is not None:
             self.macs += count(args, result)

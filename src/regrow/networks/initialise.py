@@ -15,7 +15,12 @@ from torch import nn
 
 
 def initialise(network: nn.Module, *, norm_scale: float, linear_std: float | None = None) -> None:
-    """Draw all weights of `network` anew; `linear_std = None` leaves linear layers as PyTorch made them."""
+    """Draw all weights of `network` anew; `linear_std = None` leaves linear layers as PyTorch made them.
+
+    On the meta device there is nothing to draw, and the first attempt would import PyTorch's compiler for a second or two.
+    """
+    if all(parameter.is_meta for parameter in network.parameters()):
+        return
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             fan_out = module.out_channels * math.prod(module.kernel_size) // module.groups

@@ -138,7 +138,8 @@ def _closest(entry: int | str, groups: Sequence[GroupInfo]) -> str:
     if isinstance(entry, int):
         nearest = sorted(groups, key=lambda group: abs(group.position - entry))[:2]
         return "The nearest are " + " and ".join(f"{group.position} ({group.name})" for group in nearest) + "."
-    close = difflib.get_close_matches(entry, [group.name for group in groups], n=2, cutoff=0)
+    names = [group.name for group in groups]
+    close = [name for name in names if entry in name][:2] or difflib.get_close_matches(entry, names, n=2, cutoff=0)
     return f"The closest are {' and '.join(close)}; `regrow list networks --json` shows all."
 
 

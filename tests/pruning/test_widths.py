@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from regrow.errors import ConfigError, UnknownNameError
+from regrow.networks.settings import NetworkSettings
+from regrow.networks.spec import NetworkSpec
+from regrow.networks.zoo import dense_spec
+from regrow.pruning.settings import PruneSettings
+from regrow.pruning.widths import kept_of, target_widths
+
+
+def dense(name: str = "vgg11", width: float = 1.0) -> NetworkSpec:
+    return dense_spec(NetworkSettings(name=name, width=width), classes=10, shape=(3, 32, 32))
+
+
+def widths(name: str = "vgg11", fraction: float | None = None, **value: Any) -> tuple[int, ...]:
+    return target_widths(PruneSettings.model_validate({"method": "l1", **value}), dense(name), fraction)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 4096), st.integers(1, 999))
+def test_what_is_kept_is_the_exact_floor_and_never_nothing(channels: int, thousandths: int) -> None:
+    assert kept_of(channels, thousandths / 1000) == max(1, int(channels * (1 - Fraction(thousandths, 1000))))
+
+
+def test_binary_rounding_costs_no_channel() -> None:
+    assert int(10 * (1 - 0.9)) == 0  # what floating point says
+    assert kept_of(10, 0.9) == 1
+    assert int(20 * (1 - 0.8)) == 3
+    assert kept_of(20, 0.8) == 4
+
+
+def test_a_fraction_is_the_share_removed_from_every_group() -> None:
+    assert widths(fraction=0.3) == (44, 89, 179, 179, 358, 358, 358, 358)
+
+
+def test_without_a_word_half_goes() -> None:
+    assert widths() == (32, 64, 128, 128, 256, 256, 256, 256)
+
+
+def test_stages_have_their_own_fractions_and_zero_leaves_one_whole() -> None:
+    assert widths("resnet20", stages=[0.5, 0, 0.25]) == (8, 8, 8, 32, 32, 32, 48, 48, 48)
+
+
+def test_groups_are_skipped_by_position_or_by_name() -> None:
+    expected = (8, 16, 8, 16, 16, 32, 32, 32, 32)
+    assert widths("resnet20", fraction=0.5, skip=[4, "stage2.block3.conv1"]) == expected
+
+
+def test_a_narrow_network_keeps_one_channel_at_least() -> None:
+    narrow = dense("resnet20", 0.1)
+    assert narrow.widths == (2, 2, 2, 3, 3, 3, 6, 6, 6)
+    assert target_widths(PruneSettings(method="l1"), narrow, 0.9) == (1,) * 9
+
+
+def test_widths_are_taken_as_they_are_given() -> None:
+    given_widths = (1, 2, 3, 4, 5, 6, 7, 512)
+    assert widths(widths=given_widths) == given_widths
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "key", "told"),
+    [
+        (
+            "resnet20",
+            {"stages": [0.5, 0.5]},
+            "prune.stages",
+            "resnet20 has 3 stages and needs one fraction for each; found 2",
+        ),
+        (
+            "resnet20",
+            {"skip": [3]},
+            "prune.skip",
+            "no prunable group 3\n    The nearest are 2 (stage1.block1.conv1) and 4",
+        ),
+        ("resnet20", {"skip": ["stage1.block1"]}, "prune.skip", "The closest are stage1.block1.conv1;"),
+        ("vgg11", {"widths": [32]}, "prune.widths", "8 prunable groups and needs one width for each; found 1"),
+        (
+            "vgg11",
+            {"widths": [65, 1, 1, 1, 1, 1, 1, 1]},
+            "prune.widths",
+            "features.conv1, which has 64 channels; found 65",
+        ),
+        ("vgg11", {"widths": "vgg16-a"}, "prune.widths", "is for vgg16, not for vgg11\n    There are none for vgg11"),
+        ("vgg16", {"widths": "resnet56-a"}, "prune.widths", "Designs for vgg16: vgg16-a."),
+        ("resnet20", {"stages": [0, 0, 0]}, "prune.stages", "leaves resnet20 as it is"),
+        ("resnet20", {"skip": [2, 4, 6, 8, 10, 12, 14, 16, 18]}, "prune.fraction", "nothing would be removed"),
+    ],
+)
+def test_what_does_not_fit_is_told_with_key_value_and_way_out(
+    name: str, value: dict[str, Any], key: str, told: str
+) -> None:
+    with pytest.raises(ConfigError) as error:
+        widths(name, **value)
+    assert [fault.key for fault in error.value.faults] == [key]
+    assert told in str(error.value)
+
+
+def test_all_wrong_skips_are_told_at_once() -> None:
+    with pytest.raises(ConfigError) as error:
+        widths("resnet20", skip=[1, 2, 3])
+    assert len(error.value.faults) == 2
+
+
+def test_a_misspelt_design_is_answered_with_a_suggestion() -> None:
+    with pytest.raises(UnknownNameError, match="Did you mean 'vgg16-a'"):
+        widths("vgg16", widths="vgg16a")
+
+
+def test_one_fraction_of_a_family_must_be_named() -> None:
+    family = PruneSettings.model_validate({"method": "l1", "fraction": [0.3, 0.8]})
+    with pytest.raises(AssertionError, match="which of the fractions"):
+        target_widths(family, dense(), None)
