@@ -37,12 +37,10 @@ PYTHON: Final = [(page, text) for page in PAGES for text in blocks(page, "python
 SHELL: Final = [(page, arguments) for page in PAGES for arguments in commands(page)]
 
 
-@pytest.fixture
-def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the README's own study in it."""
-    (tmp_path / "study.toml").write_text(blocks(README, "toml")[0])
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def shown_study(page: Path) -> str:
+    """The whole study file that a page shows; the README's where it shows none."""
+    whole = [text for source in (page, README) for text in blocks(source, "toml") if "[network]" in text]
+    return next(text for text in whole if "[prune]" in text)
 
 
 def named(items: list[tuple[Path, Any]]) -> list[str]:
@@ -60,8 +58,10 @@ def test_every_command_of_the_command_line_is_shown() -> None:
 
 @pytest.mark.parametrize(("page", "arguments"), SHELL, ids=named(SHELL))
 def test_shell_commands_are_understood_and_those_that_train_nothing_run(
-    page: Path, arguments: list[str], workplace: Path
+    page: Path, arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "study.toml").write_text(shown_study(page))
+    monkeypatch.chdir(tmp_path)
     # Help is given after all options were read, so an unknown one is an error.
     extra = {"list": [], "check": [], "plan": NO_TIMING}.get(arguments[0], ["--help"])
     done = CliRunner().invoke(app, [*arguments, *extra], catch_exceptions=False)
@@ -70,7 +70,7 @@ def test_shell_commands_are_understood_and_those_that_train_nothing_run(
 
 
 @pytest.mark.parametrize(("page", "text"), FRAGMENTS, ids=named(FRAGMENTS))
-def test_study_files_that_are_shown_have_no_faults(page: Path, text: str, tmp_path: Path) -> None:
+def test_study_files_that_are_shown_have_no_faults(page: Path, text: str) -> None:
     shown = tomllib.loads(text)
     data = {**SMALLEST["data"], **shown.get("data", {})}
     _, faults = build({**SMALLEST, **shown, "data": data, "compute": shown.get("compute", {})})
