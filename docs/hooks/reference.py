@@ -259,9 +259,8 @@ def cli() -> str:
 
     from regrow.cli import app
 
-    commands = sorted(
-        get_command(app).commands, key=lambda name: (COMMANDS.index(name) if name in COMMANDS else 99, name)
-    )  # type: ignore[attr-defined]
+    known: dict[str, Any] = vars(get_command(app))["commands"]
+    commands = sorted(known, key=lambda name: (COMMANDS.index(name) if name in COMMANDS else len(COMMANDS), name))
     parts = []
     for name in ("", *commands):
         asked = [name, "--help"] if name else ["--help"]
