@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from regrow.config.load import load_study
+from regrow.config.study import Study
+from regrow.study.progress import Snapshot
+from regrow.study.runner import Outcome, run_study
+from regrow.study.store import Store
 
 TINY = """
 name = "tiny"
@@ -62,3 +69,28 @@ def environment() -> dict[str, str]:
 
 def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "regrow", *arguments]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A study that was really run, once for all tests that only look at it."""
+
+    study: Study
+    out: Path
+    outcome: Outcome
+    snapshots: tuple[Snapshot, ...]
+
+    @property
+    def store(self) -> Store:
+        return Store(self.out / "store")
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    folder = tmp_path_factory.mktemp("finished")
+    study = load_study(str(write_tiny(folder)), [])
+    snapshots: list[Snapshot] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
+        outcome = run_study(study, folder / "out", workers=2, observer=snapshots.append, command="regrow run tiny.toml")
+    return Finished(study=study, out=folder / "out", outcome=outcome, snapshots=tuple(snapshots))

@@ -100,6 +100,7 @@ class ThisMachine:
         if worker is None:
             return False
         if event["event"] == "lost":
+            worker.kill()  # it is dead already; this closes its pipes
             self._workers.remove(worker)
             event["key"] = worker.key
             return worker.key is not None

@@ -6,6 +6,7 @@ hash theirs in turn. Labels and priorities are for people and for the runner; th
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -61,6 +62,12 @@ STAGE_KINDS: Final[Table[StageKind]] = Table(
 )
 
 
+@functools.cache
+def _version(distribution: str) -> str:
+    """A library's version, read from its metadata once: that takes longer than all the rest of an expansion."""
+    return version(distribution)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stage:
     """One unit of work."""
@@ -93,7 +100,7 @@ class Stage:
         identity = {
             "kind": self.kind,
             "code": kind.code,
-            "libraries": {name: version(name) for name in kind.libraries},
+            "libraries": {name: _version(name) for name in kind.libraries},
             "settings": self.settings,
             "inputs": self.inputs,
         }

@@ -81,6 +81,7 @@ def dense_stage(study: Study, comparison: Comparison, seed: int, compute: Comput
     recipe = base_recipe(study, epochs=dense_epochs(study), lr=study.train.lr)
     start = {"weights": "fresh", "seed": seed, "role": "dense"}
     return train_stage(
+        study,
         comparison,
         comparison.dense,
         recipe,
@@ -138,15 +139,30 @@ def arm_stage(
     if plan.arm.weights == "fresh":
         role = "dense" if plan.arm.network == "dense" else "scratch"
         start: dict[str, Any] = {"weights": "fresh", "seed": seed, "role": role}
-        return train_stage(comparison, plan.spec, recipe, start, seed, 0, compute, data, macs, label=label, priority=4)
+        return train_stage(
+            study, comparison, plan.spec, recipe, start, seed, 0, compute, data, macs, label=label, priority=4
+        )
     start = {"weights": "carved"}
     first = dense_epochs(study)
     return train_stage(
-        comparison, plan.spec, recipe, start, seed, first, compute, data, macs, label=label, priority=4, pruned=pruned
+        study,
+        comparison,
+        plan.spec,
+        recipe,
+        start,
+        seed,
+        first,
+        compute,
+        data,
+        macs,
+        label=label,
+        priority=4,
+        pruned=pruned,
     )
 
 
 def train_stage(
+    study: Study,
     comparison: Comparison,
     spec: NetworkSpec,
     recipe: Recipe,
@@ -174,7 +190,7 @@ def train_stage(
         kind="train",
         settings=settings,
         inputs=inputs,
-        local={"loader_workers": str(comparison.data.loader_workers)},
+        local={"loader_workers": str(comparison.data.loader_workers), "loggers": " ".join(study.train.loggers)},
         label=label,
         priority=priority,
         work=float(training_flops(macs, comparison.facts.train, recipe.epochs)),

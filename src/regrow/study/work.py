@@ -77,7 +77,9 @@ def train_network(task: Task) -> Result:
             recipe=recipe,
             compute=compute,
             folder=task.folder,
+            seed=stream_of["seed"],
             on_epoch=lambda row: task.tell({"epoch": row["epoch"], "loss": row["train_loss"]}),
+            loggers=task.stage.local["loggers"].split(),
         )
     except DivergenceError as error:
         return {"diverged": True, "message": str(error)}

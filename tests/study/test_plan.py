@@ -1,0 +1,59 @@
+"""The plan: every stage and its time before anything is trained; what is done counts as done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from regrow.config.load import load_study
+from regrow.errors import ProtocolError
+from regrow.study.plan import describe
+from tests.study.conftest import Finished, write_tiny
+
+
+@pytest.fixture(autouse=True)
+def _threads_as_they_were() -> object:
+    import torch
+
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)
+
+
+def test_a_plan_counts_every_stage_and_trains_nothing(tmp_path: Path) -> None:
+    plan = describe(load_study(str(write_tiny(tmp_path)), []), tmp_path / "out", measure=False)
+    counts = {row["kind"]: (row["count"], row["done"]) for row in plan["stages"]}
+    # 3 seeds x (dense + 7 arms), and 2 tuning seeds x (dense + 7 arms x 4 values)
+    assert counts["train"] == (3 * 8 + 2 * (1 + 7 * 4), 0)
+    assert counts["evaluate"] == (3 * (8 + 2), 0)
+    assert plan["estimated_seconds"] is None
+    assert not list((tmp_path / "out" / "store" / "stages").glob("train-*"))
+
+
+def test_time_comes_from_timed_steps_and_is_kept(tmp_path: Path) -> None:
+    study = load_study(str(write_tiny(tmp_path)), ['arms=["retrain", "scratch-b"]'])
+    plan = describe(study, tmp_path / "out")
+    assert plan["estimated_seconds"] > 0
+    assert len(list((tmp_path / "out" / "store" / "stages").glob("probe-*"))) == 2
+    assert describe(study, tmp_path / "out")["estimated_seconds"] == plan["estimated_seconds"]
+
+
+def test_a_finished_study_has_nothing_left(finished: Finished) -> None:
+    plan = describe(finished.study, finished.out, measure=False)
+    assert all(row["done"] == row["count"] for row in plan["stages"] if row["kind"] != "probe")
+    assert plan["estimated_seconds"] == 0
+
+
+def test_missing_data_are_a_note(tmp_path: Path) -> None:
+    path = write_tiny(tmp_path)
+    path.write_text(path.read_text().replace('name = "digits"', 'name = "cifar10-jpeg"\nroot = "nowhere"'))
+    plan = describe(load_study(str(path), []), tmp_path / "out", measure=False)
+    assert any("nowhere" in note for note in plan["notes"])
+
+
+def test_what_could_not_be_compared_is_refused_at_plan_time(tmp_path: Path) -> None:
+    study = load_study(str(write_tiny(tmp_path)), ['arms=["retrain", "scratch-b", "scratch-b1"]'])
+    with pytest.raises(ProtocolError):
+        describe(study, tmp_path / "out", measure=False)

@@ -1,0 +1,106 @@
+"""The runner: does what is missing, once, and goes on where something failed."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from regrow.config.load import load_study
+from regrow.errors import ConfigError, ProtocolError
+from regrow.study.executor import Event
+from regrow.study.expand import expand
+from regrow.study.runner import MAX_ATTEMPTS, Job, run_study
+from regrow.study.stage import Stage
+from regrow.study.store import Store
+from tests.study.conftest import Finished, environment, write_tiny
+
+
+@pytest.fixture(autouse=True)
+def _workers_find_the_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
+
+
+class Unlucky:
+    """An executor whose every stage ends the same way, without being done."""
+
+    slots = idle = 2
+
+    def __init__(self, event: str) -> None:
+        self.event = event
+        self.submitted: list[Stage] = []
+        self._due: list[Event] = []
+
+    def submit(self, stage: Stage) -> None:
+        self.submitted.append(stage)
+        self._due.append({"event": self.event, "key": stage.key, "message": "out of luck", "detail": ""})
+
+    def events(self, timeout: float) -> list[Event]:
+        del timeout
+        due, self._due = self._due, []
+        return due
+
+    def close(self) -> None:
+        pass
+
+
+def test_everything_was_done_and_nothing_failed(finished: Finished) -> None:
+    found = expand(finished.study, finished.store.result)
+    assert finished.outcome.failures == ()
+    assert all(finished.store.result(key) is not None for key in found.stages)
+    assert not list((finished.out / "store" / "partial").iterdir())
+
+
+def test_a_finished_study_is_only_read_again(finished: Finished) -> None:
+    started = time.monotonic()
+    again = run_study(finished.study, finished.out)
+    assert again.unchanged
+    assert again.results == finished.outcome.results
+    assert time.monotonic() - started < 2
+
+
+def test_progress_counts_up_to_all_stages(finished: Finished) -> None:
+    done = [snapshot.done for snapshot in finished.snapshots]
+    assert done == sorted(done)
+    assert finished.snapshots[-1].done >= finished.snapshots[-1].total - 2
+    assert any(snapshot.eta_seconds is not None for snapshot in finished.snapshots)
+    assert any(running.label.startswith("dense, seed") for s in finished.snapshots for running in s.running)
+
+
+def test_one_more_seed_trains_that_seed_only_and_is_a_second_look(finished: Finished, tmp_path: Path) -> None:
+    larger = load_study(str(write_tiny(tmp_path, seeds=4)), [])
+    before = {path.name for path in (finished.out / "store" / "stages").iterdir()}
+    outcome = run_study(larger, finished.out, workers=2)
+    added = {path.name for path in (finished.out / "store" / "stages").iterdir()} - before
+    assert len([name for name in added if name.startswith("train-")]) == 8
+    verdict = outcome.results["verdicts"][0]
+    assert (verdict["n"], verdict["looks"], verdict["extended"]) == (4, 2, True)
+    assert "extended after 1 look" in verdict["sentence"]
+
+
+@pytest.mark.parametrize(("event", "times"), [("failed", 1), ("lost", MAX_ATTEMPTS)])
+def test_a_stage_that_cannot_be_done_is_given_up_and_the_others_are_tried(
+    tmp_path: Path, event: str, times: int
+) -> None:
+    study = load_study(str(write_tiny(tmp_path)), [])
+    executor = Unlucky(event)
+    job = Job(study, Store(tmp_path / "store"), executor, None)
+    job.run()
+    assert len(job.failures) == 3  # the data and two costs: all that does not wait for another
+    assert len(executor.submitted) == 3 * times
+
+
+def test_missing_data_stop_the_run_before_any_stage(tmp_path: Path) -> None:
+    path = write_tiny(tmp_path)
+    path.write_text(path.read_text().replace('name = "digits"', 'name = "cifar10-jpeg"\nroot = "nowhere"'))
+    with pytest.raises(ConfigError, match="nowhere"):
+        run_study(load_study(str(path), []), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_arms_that_coincide_stop_the_run_before_any_training(tmp_path: Path) -> None:
+    study = load_study(str(write_tiny(tmp_path)), ['arms=["retrain", "scratch-b", "scratch-b1"]'])
+    with pytest.raises(ProtocolError, match="coincide"):
+        run_study(study, tmp_path / "out", workers=1)
+    assert not list((tmp_path / "out" / "store" / "stages").glob("train-*"))

@@ -1,0 +1,104 @@
+"""From settings to stages: what is part of a stage's identity, and what is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from regrow.config.load import load_study
+from regrow.config.study import Study
+from regrow.study.comparison import Comparison, comparisons, plan_arms
+from regrow.study.stage import Stage
+from regrow.study.stages import arm_stage, data_stage, dense_stage, evaluate_stage, prune_stage
+from regrow.training.compute import Compute
+from tests.study.conftest import write_tiny
+
+COMPUTE = Compute()
+
+
+def first(study: Study) -> Comparison:
+    return next(comparisons(study))
+
+
+def load(tmp_path: Path, *overrides: str) -> Study:
+    return load_study(str(write_tiny(tmp_path)), overrides)
+
+
+def dense(study: Study, compute: Compute = COMPUTE, seed: int = 0) -> Stage:
+    return dense_stage(study, first(study), seed, compute, data_stage(study.datasets[0]), 300)
+
+
+def test_names_and_loader_workers_do_not_redo_data(tmp_path: Path) -> None:
+    keys = {
+        data_stage(load(tmp_path, *change).datasets[0]).key
+        for change in ([], ['data.label="mine"'], ["data.loader_workers=4"], ['data.augment="none"'])
+    }
+    assert len(keys) == 1
+
+
+def test_another_split_does(tmp_path: Path) -> None:
+    assert data_stage(load(tmp_path).datasets[0]).key != data_stage(load(tmp_path, "data.split_seed=1").datasets[0]).key
+
+
+def test_augmentation_is_part_of_training(tmp_path: Path) -> None:
+    assert dense(load(tmp_path)).key != dense(load(tmp_path, 'data.augment="crop"')).key
+
+
+@pytest.mark.parametrize(
+    "change", [{"threads": 2}, {"precision": "bf16"}, {"channels_last": True}, {"compile": True}, {"device": "cuda"}]
+)
+def test_all_that_changes_bits_changes_the_key(tmp_path: Path, change: dict[str, object]) -> None:
+    study = load(tmp_path)
+    assert dense(study).key != dense(study, Compute(**change)).key  # type: ignore[arg-type]
+
+
+def test_margin_contrast_and_workers_change_no_training(tmp_path: Path) -> None:
+    changed = load(tmp_path, "margin=2.0", 'contrast=["fine-tune", "scratch-e"]', "compute.workers=3")
+    assert dense(load(tmp_path)).key == dense(changed).key
+
+
+def test_a_data_folder_may_move_and_its_content_may_not_change(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def folder(name: str, labels: list[int]) -> str:
+        path = tmp_path / name
+        path.mkdir()
+        for part in ("train", "test"):
+            pq.write_table(pa.table({"img": [b""] * len(labels), "label": labels}), path / f"{part}.parquet")
+        return str(path)
+
+    def key(root: str) -> str:
+        path = write_tiny(tmp_path)
+        path.write_text(path.read_text().replace('name = "digits"', f'name = "cifar10-jpeg"\nroot = "{root}"'))
+        return data_stage(load_study(str(path), []).datasets[0]).key
+
+    here, there, other = folder("here", [0, 1]), folder("there", [0, 1]), folder("other", [1, 0])
+    assert key(here) == key(there) != key(other)
+
+
+def test_l1_pruning_does_not_depend_on_the_seed_and_random_pruning_does(tmp_path: Path) -> None:
+    study = load(tmp_path)
+    network = dense(study)
+    keys = {
+        method: {prune_stage(first(study), method, seed, network).key for seed in (0, 1)} for method in ("l1", "random")
+    }
+    assert {method: len(found) for method, found in keys.items()} == {"l1": 1, "random": 2}
+
+
+def test_inheritors_wait_for_the_carved_network_and_scratch_arms_for_nothing(tmp_path: Path) -> None:
+    study = load(tmp_path)
+    comparison, data = first(study), data_stage(study.datasets[0])
+    pruned = prune_stage(comparison, "l1", 0, dense(study))
+    for plan in plan_arms(study, comparison, 300, 200):
+        stage = arm_stage(study, comparison, plan, 0, 0.1, pruned, COMPUTE, data, 200)
+        assert ("pruned" in stage.inputs) == (plan.arm.weights == "carved")
+
+
+def test_every_network_is_evaluated_in_fp32_however_it_was_trained(tmp_path: Path) -> None:
+    study = load(tmp_path)
+    stage = evaluate_stage(
+        first(study).dense, dense(study), data_stage(study.datasets[0]), Compute(precision="bf16"), macs=1
+    )
+    assert stage.settings["compute"]["precision"] == "fp32"
