@@ -17,6 +17,7 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"seeds": []}, "seeds: must hold at least one seed; found []"),
     ({"seeds": [1, 2, 1]}, "seeds: every seed may stand once; found 1 twice"),
     ({"data": []}, "data: must hold at least one table; found []"),
+    ({"prune": {"method": "l1", "fraction": []}}, "prune.fraction: must hold at least one fraction; found []"),
     ({"name": "Store"}, 'name: must not be "store", the folder that all studies share'),
     ({"contrast": ["retrain", "retrain"]}, 'contrast: must compare two different arms; found "retrain" twice'),
     (

@@ -84,6 +84,7 @@ MEANT = [
     ([10, "x"], Share | tuple[Share, ...], ""),
     ("retrain", tuple[str, ...], '["retrain"]'),
     (8, tuple[int, ...], "[8]"),
+    ("wandb", tuple[Literal["wandb", "mlflow"], ...], '["wandb"]'),
     ([1, 2], tuple[Count, Count, Count], ""),
     (["1", 2, 3], tuple[Count, Count, Count], "[1, 2, 3]"),
     (3, tuple[Settings, ...], ""),

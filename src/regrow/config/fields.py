@@ -124,13 +124,11 @@ def _step(annotation: Any, step: str | int) -> Any | None:
     """The type one step inside another; None where a step leads into a union or a list of fixed length."""
     members = list(alternatives(annotation))
     kind = constraints(members[0])[0]
-    if len(members) > 1:
-        return None
-    if is_list(kind):
+    if is_list(kind) and len(members) == 1:
         return get_args(kind)[0] if isinstance(step, int) and get_args(kind)[-1] is ... else None
-    if isinstance(kind, type) and issubclass(kind, BaseModel) and isinstance(step, str):
-        return _type_of(kind.model_fields[step]) if step in kind.model_fields else object
-    return None
+    if len(members) > 1 or not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        return None
+    return _type_of(kind.model_fields[step]) if step in kind.model_fields else object
 
 
 def _value_at(raw: Any, path: Path) -> Any:

@@ -12,7 +12,7 @@ import dataclasses
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from regrow.config.faults import fault, overlaps, refuse
 from regrow.config.fields import missing, read_part
@@ -23,6 +23,9 @@ from regrow.config.source import Source, read_source
 from regrow.config.study import Study, as_list, expand_seeds
 from regrow.config.words import show
 from regrow.errors import ConfigError, Fault
+
+LONGEST_PATH: Final = 400
+"""Characters of a path that a message shows; its end matters."""
 
 
 def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study:
@@ -41,8 +44,26 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
     faults += apply(tables, changes)
     tables.setdefault("name", _name(source))
     study, found = build(tables)
+    found += _missing_checkpoint(tables, found)
     refuse(faults + _place(found, source.where, changes))
     return study.from_file(source.file)
+
+
+def _missing_checkpoint(tables: Mapping[str, Any], found: Sequence[Fault]) -> list[Fault]:
+    """A checkpoint is part of the study, as its text is; data may be fetched later and are not looked at."""
+    key, dense = "dense.checkpoint", tables.get("dense")
+    path = dense.get("checkpoint") if isinstance(dense, dict) else None
+    if not isinstance(path, str) or any(overlaps(key, one.key) for one in found) or _is_file(path):
+        return []
+    hint = "Give a safetensors file; a relative path is meant from the study's folder."
+    return [fault(key, f"there is no such file; found {show(path, LONGEST_PATH)}", hint)]
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):  # too long, or no path at all
+        return False
 
 
 def build(tables: Mapping[str, Any]) -> tuple[Study, list[Fault]]:

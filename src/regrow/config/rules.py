@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from regrow.config import feasible, names
-from regrow.config.faults import MISSING, ProtocolFault, fault, overlaps, refuse, twice
+from regrow.config.faults import MISSING, ProtocolFault, fault, key_of, overlaps, refuse, twice
 from regrow.config.words import show
 from regrow.errors import Fault
 
@@ -92,6 +92,14 @@ def contrast_is_of_this_study(study: Study) -> Iterator[Fault]:
     if len(set(study.contrast)) == 1:
         rule = f"must compare two different arms; found {show(study.contrast[0])} twice"
         yield fault("contrast", rule, choose.capitalize())
+
+
+def fractions_are_given(study: Study) -> Iterator[Fault]:
+    """A list of fractions has members."""
+    for i, prune in enumerate(study.prune):
+        if prune.fraction == ():
+            rule = "must hold at least one fraction; found []"
+            yield fault(key_of("prune", i, study.prune, "fraction"), rule, "Leave it out for 0.5.")
 
 
 def comparisons_differ(study: Study) -> Iterator[Fault]:
@@ -237,6 +245,7 @@ RULES: Final = (
     Rule(("name",), name_is_free),
     Rule(("seeds",), seeds_differ),
     Rule(("arms", "contrast"), contrast_is_of_this_study),
+    Rule(("prune.fraction",), fractions_are_given),
     Rule(("data", "network", "prune"), comparisons_differ),
     Rule(("dense",), checkpoint_is_declared),
     Rule(("dense.checkpoint", "network", "data"), checkpoint_fits_one_network),

@@ -40,10 +40,10 @@ _COMPARE: Final = {"gt": operator.gt, "ge": operator.ge, "lt": operator.lt, "le"
 _TRUTH: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
-def show(value: object) -> str:
+def show(value: object, longest: int = LONGEST_VALUE) -> str:
     """A value as TOML writes it, shortened; control characters are escaped, so it is safe to print."""
     text = _toml(value)
-    return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 4] + " ..."
+    return text if len(text) <= longest else text[: longest - 4] + " ..."
 
 
 def _toml(value: object) -> str:
