@@ -71,6 +71,7 @@ def train(
     on_epoch: OnEpoch | None = None,
     on_tick: OnTick | None = None,
     loggers: Sequence[str] = (),
+    loader_workers: int = 0,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> Trained:
     """Train a network in place; call `regrow.training.machine.apply` first.
@@ -85,6 +86,7 @@ def train(
         on_epoch: takes the history's row after every epoch.
         on_tick: for live progress, at most every 0.5 s.
         loggers: names of `trackers.TRACKERS`.
+        loader_workers: processes that decode validation examples of an image folder.
 
     Raises `DivergenceError` when the loss stops being finite, `StoreError` where a checkpoint cannot be written,
     `MissingExtraError` for a tracker that is not installed.
@@ -95,7 +97,7 @@ def train(
     identity = _identity(network, recipe, compute, (first_epoch, seed, len(stream.examples), stream.steps_per_epoch))
     checkpoints = Checkpoints(folder / CHECKPOINT_FOLDER, identity, every_seconds=checkpoint_seconds)
     progress = checkpoints.resume(learner.network, learner.optimizer)
-    run = _Run(learner, stream, validation, recipe, first_epoch, seed, rates, on_tick)
+    run = _Run(learner, stream, validation, loader_workers, recipe, first_epoch, seed, rates, on_tick)
     with _metrics(folder, progress, fabric.loggers) as tell:
         while len(progress.history) < recipe.epochs:
             started = time.perf_counter()
@@ -121,6 +123,7 @@ class _Run:
     learner: Learner
     stream: BatchStream
     validation: AnyExamples | None
+    loader_workers: int
     recipe: Recipe
     first_epoch: int
     seed: int
@@ -154,7 +157,12 @@ class _Run:
         if self.validation is None:
             return None
         return self.learner.measure(
-            batches(self.validation, VALIDATION_BATCH, channels_last=self.learner.channels_last)
+            batches(
+                self.validation,
+                VALIDATION_BATCH,
+                channels_last=self.learner.channels_last,
+                workers=self.loader_workers,
+            )
         )
 
     def _check(self, what: str, value: float, done: int, rates: Sequence[float]) -> None:

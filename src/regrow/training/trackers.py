@@ -10,7 +10,7 @@ from typing import Any, Final
 from lightning_fabric.loggers.logger import Logger
 
 from regrow.errors import MissingExtraError, UnknownNameError
-from regrow.files import canonical_json, write_atomic
+from regrow.files import canonical_json
 
 METRICS_FILE: Final = "metrics.jsonl"
 
@@ -19,9 +19,11 @@ class MetricsFile:
     """One JSON object a line, one line an epoch. Begins with the rows that a resumed training already has."""
 
     def __init__(self, path: Path, history: Iterable[Mapping[str, Any]]) -> None:
-        # Rewritten whole: the interrupted process may have told more epochs than its checkpoint kept, or half a line.
-        write_atomic(path, "".join(_line(row) for row in history))
-        self._file = path.open("a", encoding="utf-8")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Begun anew: the interrupted process may have told more epochs than its checkpoint kept, or half a line.
+        self._file = path.open("w", encoding="utf-8")
+        for row in history:
+            self.add(row)
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Append one epoch; readers see it at once."""
