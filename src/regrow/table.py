@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, overload
 
 from regrow.errors import UnknownNameError
 
@@ -34,6 +34,7 @@ class Summarised(Protocol):
 
 
 RowT = TypeVar("RowT", bound=Summarised)
+DefaultT = TypeVar("DefaultT")
 
 
 class Table(Mapping[str, RowT], Generic[RowT]):
@@ -41,6 +42,14 @@ class Table(Mapping[str, RowT], Generic[RowT]):
 
     A mapping's `get` and `in` work as usual; only `table[name]` teaches.
     """
+
+    @overload
+    def get(self, name: str, default: None = None, /) -> RowT | None: ...
+    @overload
+    def get(self, name: str, default: RowT | DefaultT, /) -> RowT | DefaultT: ...
+    def get(self, name: str, default: RowT | DefaultT | None = None, /) -> RowT | DefaultT | None:
+        """The row, or `default` where there is none."""
+        return self._rows.get(name, default)
 
     def __init__(self, kind: str, rows: Mapping[str, RowT]) -> None:
         self.kind = kind

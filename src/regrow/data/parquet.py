@@ -106,14 +106,21 @@ def _read_labels(file: Path, settings: DataSettings) -> Labels:
 
 
 def _chunks(files: Sequence[Path], column: str, shape: Shape) -> Iterator[Pixels]:
+    for file in files:
+        first = 0
+        with _open(file) as opened:
+            for values in _columns(opened, column, file):
+                yield decode_column(values, shape, column=column, where=str(file), first=first)
+                first += len(values)
+
+
+def _columns(opened: Any, column: str, file: Path) -> Iterator[list[Any]]:
     import pyarrow
 
-    for file in files:
-        row = 0
-        try:
-            with _open(file) as opened:
-                for batch in opened.iter_batches(CHUNK, columns=[column], use_threads=False):
-                    yield decode_column(batch.column(0).to_pylist(), shape, column=column, where=str(file), first=row)
-                    row += batch.num_rows
-        except (OSError, pyarrow.ArrowException) as error:
-            raise DataError(f"{file} is damaged after row {row} ({error}). Copy or download it again.") from error
+    row = 0
+    try:
+        for batch in opened.iter_batches(CHUNK, columns=[column], use_threads=False):
+            yield batch.column(0).to_pylist()
+            row += batch.num_rows
+    except (OSError, pyarrow.ArrowException) as error:
+        raise DataError(f"{file} is damaged after row {row} ({error}). Copy or download it again.") from error

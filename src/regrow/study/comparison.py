@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import product
 from math import floor
+from typing import Literal
 
 from regrow.config.study import Study
 from regrow.data.datasets import Facts, facts
@@ -19,6 +21,8 @@ from regrow.retraining.arms import ARMS, Arm
 from regrow.retraining.budget import pipeline_ledger, scratch_epochs
 from regrow.training.recipe import Recipe
 from regrow.training.schedule import learning_rates
+
+Schedule = Literal["step", "cosine", "one-cycle", "constant"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,13 +63,12 @@ def network_name(dense: NetworkSpec) -> str:
 
 def comparisons(study: Study) -> Iterator[Comparison]:
     """Every comparison of a study, in the order of its file."""
-    for data in study.datasets:
+    ways = [(prune, method) for prune in study.prunings for method in prune.methods]
+    for data, network in product(study.datasets, study.networks):
         known = facts(data)
-        for network in study.networks:
-            dense = dense_spec(network, classes=known.classes, shape=known.shape)
-            for prune in study.prunings:
-                for method in prune.methods:
-                    yield from _family(data, known, dense, prune, method)
+        dense = dense_spec(network, classes=known.classes, shape=known.shape)
+        for prune, method in ways:
+            yield from _family(data, known, dense, prune, method)
 
 
 def _family(
@@ -101,7 +104,7 @@ class ArmPlan:
     arm: Arm
     spec: NetworkSpec
     epochs: int
-    schedule: str
+    schedule: Schedule
     schedule_epochs: int
     schedule_start: int
 
@@ -122,7 +125,7 @@ def base_recipe(
     *,
     epochs: int,
     lr: float,
-    schedule: str | None = None,
+    schedule: Schedule | None = None,
     schedule_epochs: int | None = None,
     schedule_start: int = 0,
 ) -> Recipe:

@@ -132,7 +132,7 @@ class Expander:
         wish = self.study.compute
         if "auto" not in (wish.device, wish.precision, wish.channels_last, wish.compile):
             return Compute(
-                device=wish.device,
+                device=wish.device,  # type: ignore[arg-type]  # not "auto", see above
                 threads=wish.threads,
                 precision=wish.precision,  # type: ignore[arg-type]
                 channels_last=bool(wish.channels_last),
@@ -194,7 +194,7 @@ class _Walk:
             losses = {plan.name: {lr: self._tuning_loss(plan, lr) for lr in grid} for plan in self.plans}
             if any(loss is None for row in losses.values() for loss in row.values()):
                 return self._tuning_unfinished(grid)
-            best = {name: min(row, key=lambda lr: (row[lr], -lr)) for name, row in losses.items()}  # type: ignore[arg-type, return-value]
+            best = {name: min(row, key=lambda lr: (row[lr], -lr)) for name, row in losses.items()}
             wider = self._widen(grid, set(best.values()))
             if wider == grid:
                 self._record(grid, losses, best)

@@ -10,7 +10,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-_LIBRARIES = ("regrow", "torch", "torchvision", "lightning-fabric", "numpy", "scipy", "statsmodels", "scikit-learn")
+_LIBRARIES = ("regrow", "torch", "torchvision", "lightning-fabric", "numpy", "scipy", "scikit-learn")
 
 
 @functools.cache

@@ -97,7 +97,7 @@ class _Clock:
         )
         if step is None:
             return None
-        return step * recipe["epochs"] * self.steps_per_epoch()
+        return step * float(recipe["epochs"]) * self.steps_per_epoch()
 
     def steps_per_epoch(self) -> int:
         """Steps of one epoch of the study's (first) data set."""

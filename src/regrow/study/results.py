@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -276,7 +276,7 @@ def _groups(comparison: Comparison) -> list[Row]:
 def _sorted(rows: Iterable[Row], *keys: str) -> list[Row]:
     """Rows in the order of their key columns; None comes first."""
 
-    def order(row: Row) -> Sequence[tuple[bool, Any]]:
+    def order(row: Row) -> list[tuple[bool, Any]]:
         return [(row[key] is not None, row[key] if row[key] is not None else 0) for key in keys]
 
     return sorted(rows, key=order)

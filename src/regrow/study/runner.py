@@ -213,10 +213,10 @@ class _Pace:
         """Seconds until all is done, if slots stay busy; None before the first training has ended."""
         if not self._seen:
             return None
-        total = [sum(column) for column in zip(*self._seen.values(), strict=True)]
-        overall = total[0] / total[1]
+        spent, done = (sum(column) for column in zip(*self._seen.values(), strict=True))
+        overall: float = spent / done
         rates = {name: seconds / work for name, (seconds, work) in self._seen.items()}
-        seconds = sum(work * rates.get(name, overall) for name, work in left) + sum(waiting) * overall
+        seconds: float = sum(work * rates.get(name, overall) for name, work in left) + sum(waiting) * overall
         return seconds / slots
 
 

@@ -10,6 +10,7 @@ from regrow.config.study import Study
 from regrow.data.datasets import root_problem
 from regrow.data.fingerprint import fingerprint
 from regrow.data.settings import DataSettings
+from regrow.errors import ConfigError
 from regrow.files import file_digest
 from regrow.networks.spec import NetworkSpec
 from regrow.pruning.methods import METHODS
@@ -97,6 +98,10 @@ def dense_stage(study: Study, comparison: Comparison, seed: int, compute: Comput
 
 
 def _import_stage(checkpoint: Path, spec: NetworkSpec) -> Stage:
+    if not checkpoint.is_file():
+        raise ConfigError(
+            f"dense.checkpoint is not a file: {checkpoint}. Name the safetensors file that holds the dense network."
+        )
     return Stage(
         kind="import",
         settings={"network": spec.to_json(), "sha256": file_digest(checkpoint)},

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from regrow.config.study import Study
 from regrow.evaluation.contrast import Contrast
-from regrow.evaluation.verdict import explore, judge
+from regrow.evaluation.verdict import Verdict, explore, judge
 from regrow.retraining.arms import ARMS
 from regrow.retraining.budget import CONVENTIONS
 from regrow.study.artifacts import read_correct
@@ -30,7 +30,8 @@ Row = dict[str, Any]
 def verdict_rows(study: Study, found: Expansion, store: Store) -> tuple[list[Row], list[Row]]:
     """The rows of `verdicts` (the primary contrast of every comparison) and of `pairs` (all others) in results.json."""
     correct = _correctness(found, store)
-    primary, others = [], []
+    primary: list[Contrast] = []
+    others: list[Contrast] = []
     for comparison, plans in found.arms:
         names = [plan.name for plan in plans] + ["dense"]
         pairs = [study.contrast, *(pair for pair in combinations(names, 2) if set(pair) != set(study.contrast))]
@@ -38,7 +39,24 @@ def verdict_rows(study: Study, found: Expansion, store: Store) -> tuple[list[Row
             contrast = _contrast(study, comparison, a, b, correct, store)
             if contrast is not None:
                 (primary if (a, b) == study.contrast else others).append(contrast)
-    return [verdict.row for verdict in judge(primary, margin=study.margin)], explore(others, margin=study.margin)
+    verdicts = [_complete_or_none(study, verdict) for verdict in judge(primary, margin=study.margin)]
+    return verdicts, explore(others, margin=study.margin)
+
+
+def _complete_or_none(study: Study, verdict: Verdict) -> Row:
+    """The verdict's row; without a word where a declared seed is missing, since the seeds that survive are not a fair sample."""
+    missing = sorted(set(study.seed_list) - set(verdict.contrast.correct_a))
+    if not missing:
+        return verdict.row
+    contrast = verdict.contrast
+    return verdict.row | {
+        "word": None,
+        "seeds_needed": None,
+        "sentence": (
+            f"No verdict for {contrast.label}: of the declared seeds, {', '.join(map(str, missing))} could not be trained in both "
+            f"{contrast.a} and {contrast.b}, and those that survive are not a fair sample."
+        ),
+    }
 
 
 def _correctness(found: Expansion, store: Store) -> dict[tuple[Comparison, str], dict[int, NDArray[np.bool_]]]:
