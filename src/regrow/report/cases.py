@@ -1,0 +1,268 @@
+"""Cases: a results dict taken apart into what tables, figures and page show, one case per network x data x method x fraction.
+
+Results are data: nothing here is computed but means over runs, their t-intervals, sums and ratios of what stands in the rows.
+Accuracies are in percent, differences in percentage points, durations in seconds, MACs are of one forward of one example.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from regrow.retraining.arms import ARMS, Arm
+
+Row = Mapping[str, Any]
+Results = Mapping[str, Any]
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArmSummary:
+    """The runs of one arm, one a seed, put together."""
+
+    arm: str
+    runs: tuple[Row, ...]
+    """Sorted by seed."""
+
+    @property
+    def n(self) -> int:
+        """Number of runs."""
+        return len(self.runs)
+
+    @property
+    def summary(self) -> str:
+        """One line of help, from the table of arms."""
+        row = arm_row(self.arm)
+        return "the large network that is pruned" if self.arm == "dense" else row.summary if row else ""
+
+    @property
+    def control(self) -> bool:
+        """Whether this arm is reported beside the others and never pooled with them."""
+        return is_control(self.arm)
+
+    @property
+    def accuracy(self) -> float | None:
+        """Mean test accuracy in percent."""
+        return self.mean("test_accuracy")
+
+    @property
+    def interval(self) -> Interval | None:
+        """95 % t-interval of the mean test accuracy in percent; None with fewer than two runs."""
+        values = self.values("test_accuracy")
+        return interval(values) if len(values) == self.n else None
+
+    def values(self, key: str) -> list[float]:
+        """The known values of a column, in seed order."""
+        return [run[key] for run in self.runs if run.get(key) is not None]
+
+    def mean(self, key: str) -> float | None:
+        """Mean of a column over the runs; None where no run has it."""
+        return mean(self.values(key))
+
+    def only(self, key: str) -> Any:
+        """A column's first value, for columns that all runs of an arm share: epochs, lr, MACs, parameters."""
+        return self.runs[0].get(key) if self.runs else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """One pruned architecture: a network, on one data set, pruned by one method by one fraction (or to one design)."""
+
+    network: str
+    data: str
+    method: str
+    fraction: float | None
+    architecture: Row
+    dense_network: Row
+    dataset: Row
+    arms: tuple[ArmSummary, ...]
+    """dense, then the arms, then the controls, in the order of the table of arms."""
+
+    verdict: Row | None
+    pairs: tuple[Row, ...]
+    pruned: tuple[Row, ...]
+    tuning: tuple[Row, ...]
+    ledger: tuple[Row, ...]
+    curves: tuple[Row, ...]
+
+    @property
+    def design(self) -> str:
+        """What was removed: `50 %`, `vgg16-a`, ..."""
+        if self.fraction is not None:
+            return f"{self.fraction * 100:.4g} %"
+        return str(self.architecture.get("design") or "predefined widths")
+
+    @property
+    def removed(self) -> str:
+        """What was removed, as part of a sentence."""
+        return f"{self.design} of channels removed" if self.fraction is not None else f"pruned to {self.design}"
+
+    @property
+    def dense(self) -> ArmSummary | None:
+        """The dense network's runs."""
+        return self.find("dense")
+
+    @property
+    def ranked(self) -> tuple[ArmSummary, ...]:
+        """The arms without controls and without the dense network."""
+        return tuple(arm for arm in self.arms if not arm.control and arm.arm != "dense")
+
+    @property
+    def controls(self) -> tuple[ArmSummary, ...]:
+        """The controls."""
+        return tuple(arm for arm in self.arms if arm.control)
+
+    def find(self, name: str) -> ArmSummary | None:
+        """The arm of that name, if it was run."""
+        return next((arm for arm in self.arms if arm.arm == name), None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Family:
+    """The cases of one network, data set and method: one section of the page."""
+
+    network: str
+    data: str
+    method: str
+    cases: tuple[Case, ...]
+
+    @property
+    def title(self) -> str:
+        """A heading."""
+        return f"{self.network} on {self.data}, {self.method} pruning"
+
+    @property
+    def arm_names(self) -> tuple[str, ...]:
+        """Every arm that occurs, in table order."""
+        names = {arm.arm for case in self.cases for arm in case.arms}
+        return tuple(sorted(names, key=arm_order))
+
+
+def families(results: Results) -> tuple[Family, ...]:
+    """All cases, grouped, in the order network, data, method, fraction."""
+    found: dict[tuple[str, str, str], list[Case]] = {}
+    for case in cases(results):
+        found.setdefault((case.network, case.data, case.method), []).append(case)
+    return tuple(Family(network=n, data=d, method=m, cases=tuple(group)) for (n, d, m), group in found.items())
+
+
+def cases(results: Results) -> Iterator[Case]:
+    """Every network x data x method x fraction that the results know, sorted."""
+    keys = {
+        _key(row) for name in ("architectures", "verdicts", "runs") for row in rows(results, name) if row.get("method")
+    }
+    tables = {name: _grouped(rows(results, name)) for name in ("runs", "pairs", "pruned", "tuning", "ledger", "curves")}
+    for key in sorted(keys, key=_sortable):
+        yield _case(results, key, tables)
+
+
+def _case(results: Results, key: tuple[Any, ...], tables: Mapping[str, Mapping[tuple[Any, ...], list[Row]]]) -> Case:
+    network, data, method, fraction = key
+    shared = (network, data, "", None)
+
+    def own(name: str) -> tuple[Row, ...]:
+        return (*tables[name].get(shared, []), *tables[name].get(key, []))
+
+    return Case(
+        network=network,
+        data=data,
+        method=method,
+        fraction=fraction,
+        architecture=_first(rows(results, "architectures"), key),
+        dense_network=next((r for r in rows(results, "networks") if (r["network"], r["data"]) == (network, data)), {}),
+        dataset=next((r for r in rows(results, "data") if r["data"] == data), {}),
+        arms=arm_summaries(own("runs")),
+        verdict=_first(rows(results, "verdicts"), key) or None,
+        pairs=own("pairs"),
+        pruned=own("pruned"),
+        tuning=own("tuning"),
+        ledger=own("ledger"),
+        curves=own("curves"),
+    )
+
+
+def arm_summaries(runs: Iterable[Row]) -> tuple[ArmSummary, ...]:
+    """Runs put together by arm: dense first, then in the order of the table of arms, controls last."""
+    by_arm: dict[str, list[Row]] = {}
+    for run in runs:
+        by_arm.setdefault(run["arm"], []).append(run)
+    ordered = sorted(by_arm, key=arm_order)
+    return tuple(ArmSummary(arm=arm, runs=tuple(sorted(by_arm[arm], key=lambda run: run["seed"]))) for arm in ordered)
+
+
+def rows(results: Results, name: str) -> Sequence[Row]:
+    """A list of the results; empty where it is missing."""
+    return results.get(name) or []
+
+
+def arm_order(name: str) -> tuple[bool, int, str]:
+    """Sort key of arms: dense, then as in the table, controls after arms, unknown names last."""
+    order = ["dense", *ARMS]
+    return (is_control(name), order.index(name) if name in order else len(order), name)
+
+
+def arm_row(name: str) -> Arm | None:
+    """The arm's row in the table of arms; None for `dense` and for names that a newer version wrote."""
+    return ARMS[name] if name in ARMS else None  # noqa: SIM401 - a Table raises its own error, which `get` lets through
+
+
+def is_control(name: str) -> bool:
+    """Whether the table of arms calls this arm a control."""
+    row = arm_row(name)
+    return row is not None and row.control
+
+
+def is_dense(name: str) -> bool:
+    """Whether this arm trains the dense network."""
+    row = arm_row(name)
+    return name == "dense" or (row is not None and row.network == "dense")
+
+
+def inherits(name: str) -> bool:
+    """Whether this arm starts from the trained dense network, whose training it therefore owes."""
+    row = arm_row(name)
+    return row is not None and row.weights == "carved"
+
+
+def mean(values: Sequence[float]) -> float | None:
+    """The mean; None of nothing.
+
+    >>> mean([1.0, 2.0])
+    1.5
+    """
+    return sum(values) / len(values) if values else None
+
+
+def interval(values: Sequence[float]) -> Interval | None:
+    """95 % t-interval of the mean; None of fewer than two values."""
+    if len(values) < 2:
+        return None
+    from regrow.evaluation.statistics import mean_interval
+
+    low, high = mean_interval(values)
+    return float(low), float(high)
+
+
+def by(items: Iterable[Row], key: Callable[[Row], Any]) -> dict[Any, list[Row]]:
+    """Rows grouped by a key, in order of first appearance."""
+    groups: dict[Any, list[Row]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return groups
+
+
+def _key(row: Row) -> tuple[Any, ...]:
+    return (row["network"], row["data"], row["method"], row.get("fraction"))
+
+
+def _sortable(key: tuple[Any, ...]) -> tuple[Any, ...]:
+    return (*key[:3], key[3] is not None, key[3] or 0.0)
+
+
+def _grouped(items: Iterable[Row]) -> dict[tuple[Any, ...], list[Row]]:
+    return by(items, _key)
+
+
+def _first(items: Iterable[Row], key: tuple[Any, ...]) -> Row:
+    return next((row for row in items if _key(row) == key), {})

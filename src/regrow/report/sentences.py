@@ -1,0 +1,265 @@
+"""What the report says in words: what was compared, where equal MACs were not equal seconds, and what the study does not show."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from regrow.report.cases import ArmSummary, Case, Family, Results, Row, arm_row, inherits, mean, rows
+from regrow.report.words import listing, percent, plural, point, points, quantity, rate, seconds, times
+from regrow.retraining.budget import CONVENTIONS
+
+ALIKE = 0.1
+"""Two ratios that differ by less than this share are called close."""
+
+
+def answer(verdict: Row) -> tuple[str, str]:
+    """Headline and finding: what stands before and after the colon of the verdict's first sentence.
+
+    Where the sentence gives no answer, its word is the headline and the whole of it the finding.
+
+    >>> answer({"a": "retrain", "b": "scratch-b", "word": "equivalent", "sentence": "Not worth it: for vgg11, no gain. n = 8."})
+    ('Not worth it', 'For vgg11, no gain.')
+    """
+    sentence = str(verdict.get("sentence") or "")
+    found = re.match(r"([^:]{1,60}): for (.+?\.)(?:\s|$)", sentence)
+    return (found[1], f"For {found[2]}") if found else (headline(verdict), sentence)
+
+
+def headline(verdict: Row) -> str:
+    """The verdict in at most a line: its word, with the arms it is about.
+
+    >>> headline({"a": "retrain", "b": "scratch-b", "word": "equivalent"})
+    'retrain and scratch-b: equivalent'
+    >>> headline({"a": "retrain", "b": "scratch-b", "word": "better"})
+    'retrain against scratch-b: better'
+    """
+    word = str(verdict.get("word") or "no verdict")
+    between = "against" if word.startswith(("better", "worse")) else "and"
+    return f"{verdict['a']} {between} {verdict['b']}: {word}"
+
+
+def compared(case: Case) -> list[str]:
+    """What the primary contrast compared, as the sentences of one paragraph: architecture, seeds, margin, convention."""
+    verdict = case.verdict
+    if verdict is None:
+        return [_architecture(case, "Every arm trains")]
+    n = verdict["n"]
+    said = [
+        _architecture(case, f"The arms {verdict['a']} and {verdict['b']} train"),
+        f"They are compared over {plural(n, 'paired seed')} by test accuracy at the last epoch, on {_images(case)}: a seed gives "
+        "both arms the same dense network and the same stream of examples.",
+        _margin(case, verdict),
+        _convention(verdict),
+    ]
+    return [sentence for sentence in said if sentence]
+
+
+def contenders(case: Case) -> list[tuple[str, str]]:
+    """The two arms of the primary contrast: name and what was done."""
+    names = [case.verdict["a"], case.verdict["b"]] if case.verdict else []
+    said = []
+    for name in names:
+        arm, row = case.find(name), arm_row(name)
+        if arm and row:
+            chosen = "chosen on validation examples" if arm.only("tuned") else "not tuned"
+            lr = f"{plural(arm.only('epochs'), 'epoch')}, peak learning rate {rate(arm.only('lr'))}, {chosen}"
+            said.append((name, f"{row.summary} ({lr})"))
+    return said
+
+
+def _architecture(case: Case, who: str) -> str:
+    small, large = case.architecture.get("macs"), case.dense_network.get("macs")
+    sizes = ""
+    if small and large:
+        sizes = f", which leaves {quantity(small)} of {quantity(large)} MACs ({times(large / small)} times fewer)"
+    return f"{who} the same pruned architecture: {case.network} on {case.data}, {case.removed} by {case.method}{sizes}."
+
+
+def _images(case: Case) -> str:
+    test = case.dataset.get("test")
+    return plural(test, "test image") if test else "the test images"
+
+
+def _margin(case: Case, verdict: Row) -> str:
+    images = verdict.get("margin_images")
+    of = f" ({images:.3g} of {_images(case)})" if images is not None else ""
+    return f"Differences within {point(verdict['margin'])}{of} count as equivalent; the margin was declared before the run."
+
+
+def _convention(verdict: Row) -> str:
+    name = str(verdict.get("convention") or "")
+    if name not in CONVENTIONS:
+        return ""
+    row = CONVENTIONS[name]
+    return f"Budgets follow convention {name}: {row.summary}."
+
+
+def formula(verdict: Row | None) -> str:
+    """The convention's formula with its letters explained; empty without a known convention."""
+    name = str((verdict or {}).get("convention") or "")
+    if name not in CONVENTIONS:
+        return ""
+    written = CONVENTIONS[name].formula.replace(" * ", " × ")
+    return f"{name}: scratch epochs = {written}. K1, K2: dense and retraining epochs; F1, F2: MACs of the dense and of the pruned network."
+
+
+def time_against_macs(case: Case) -> list[str]:
+    """Whether equal MACs were equal seconds: the two ratios, an example of training and the whole budget. Empty if not known."""
+    dense, small = _seconds_per_example(case, [case.dense]), _seconds_per_example(case, _small_arms(case))
+    large, little = case.dense_network.get("macs"), case.architecture.get("macs")
+    if not (dense and small and large and little):
+        return []
+    by_macs, by_seconds = large / little, dense / small
+    close = abs(by_seconds / by_macs - 1) <= ALIKE
+    verdict = "Equal MACs were close to equal seconds" if close else "Equal MACs were not equal seconds"
+    said = [
+        f"{verdict}: by MACs an example costs the pruned network {times(by_macs)} times less than the dense one, "
+        f"by measured training time {times(by_seconds)} times less."
+    ]
+    return said + _budgets(case)
+
+
+def _small_arms(case: Case) -> list[ArmSummary | None]:
+    macs = case.architecture.get("macs")
+    return [arm for arm in case.arms if arm.only("macs") == macs]
+
+
+def _seconds_per_example(case: Case, arms: Sequence[ArmSummary | None]) -> float | None:
+    """Mean training seconds of one example once, over the runs of these arms."""
+    examples = case.dataset.get("train")
+    runs = [run for arm in arms if arm for run in arm.runs if run.get("train_seconds") and run.get("epochs")]
+    return mean([run["train_seconds"] / (run["epochs"] * examples) for run in runs]) if examples else None
+
+
+def _budgets(case: Case) -> list[str]:
+    """The primary contrast in FLOPs and in seconds, with the dense run for an arm that inherits from it."""
+    if case.verdict is None:
+        return []
+    sides = [whole_cost(case, case.verdict[side]) for side in ("a", "b")]
+    names = [
+        case.verdict[side] + (" with its dense run" if inherits(case.verdict[side]) else "") for side in ("a", "b")
+    ]
+    if any(side is None or not side[1] or not side[0] for side in sides):
+        return []
+    (flops_a, seconds_a), (flops_b, seconds_b) = [side for side in sides if side]
+    return [
+        f"For one network, {names[0]} spent {quantity(flops_a)} training FLOPs in {seconds(seconds_a)}, {names[1]} "
+        f"{quantity(flops_b)} in {seconds(seconds_b)}: {times(flops_b / flops_a)} times the FLOPs, "
+        f"{times(seconds_b / seconds_a)} times the seconds (means over seeds)."
+    ]
+
+
+def whole_cost(case: Case, name: str) -> tuple[float, float] | None:
+    """Mean training FLOPs and seconds that one network of an arm owes, its dense run and scoring included if it inherits."""
+    arm, dense = case.find(name), case.dense
+    if arm is None:
+        return None
+    flops, spent = arm.mean("training_flops"), arm.mean("train_seconds")
+    if flops is None:
+        return None
+    if not inherits(name) or dense is None:
+        return flops, spent or 0.0
+    scoring = [row for row in case.ledger if row["entry"] == "scoring" and row.get("runs")]
+    flops += (dense.mean("training_flops") or 0.0) + sum(row["flops"] / row["runs"] for row in scoring)
+    return flops, (spent or 0.0) + (dense.mean("train_seconds") or 0.0)
+
+
+def gain_of_longer_training(case: Case) -> float | None:
+    """Points by which the control dense-longer is above the dense network; None without the control."""
+    longer, dense = case.find("dense-longer"), case.dense
+    if longer is None or dense is None or longer.accuracy is None or dense.accuracy is None:
+        return None
+    return longer.accuracy - dense.accuracy
+
+
+def not_converged(case: Case) -> bool:
+    """Whether training the dense network longer gained more than the margin."""
+    gain = gain_of_longer_training(case)
+    return gain is not None and case.verdict is not None and gain > case.verdict["margin"]
+
+
+def controls(case: Case) -> list[str]:
+    """What each control says, in a sentence with its numbers."""
+    said = []
+    gain, longer, dense = gain_of_longer_training(case), case.find("dense-longer"), case.dense
+    if gain is not None and longer and dense:
+        tail = (
+            "more than the margin, so the dense network had not converged."
+            if not_converged(case)
+            else "not more than the margin."
+        )
+        said.append(
+            f"dense-longer: trained for {plural(longer.only('epochs'), 'epoch')} instead of {dense.only('epochs')}, the dense network "
+            f"reaches {percent(longer.accuracy)} instead of {percent(dense.accuracy)} ({points(gain)} points), {tail}"
+        )
+    chance, chosen = case.find("random-pruned"), case.find("retrain")
+    if chance and chosen and chance.accuracy is not None and chosen.accuracy is not None:
+        said.append(
+            f"random-pruned: with channels chosen by chance the same training reaches {percent(chance.accuracy)}, with those that "
+            f"{case.method} chose {percent(chosen.accuracy)} ({points(chosen.accuracy - chance.accuracy)} points for the choice)."
+        )
+    return said
+
+
+def limits(results: Results, found: Sequence[Family]) -> list[str]:
+    """What this study does not show. The first ones hold for every study, the others follow from this one's rows."""
+    every = [case for family in found for case in family.cases]
+    scope = sorted({f"{family.network} on {family.data} pruned by {family.method}" for family in found})
+    said = [
+        f"It holds for {listing(scope)} only. Which arm wins, and which pruning method, does not carry over from one network, "
+        "data set or fraction to another.",
+        "Seeds vary initialisation, order and augmentation; all of them share one split of the data, so the intervals speak of new "
+        "trainings, not of new images.",
+        "Budgets are counted in FLOPs of convolutions and linear layers. Seconds, memory and energy differ, and how fast the "
+        "pruned network is in use was not measured here.",
+        "Only the declared contrast has a verdict. The intervals of all other pairs are not corrected for their number: read them "
+        "as hints for the next study.",
+    ]
+    return said + _limits_of_verdicts(every) + _limits_of_design(results, every)
+
+
+def _limits_of_verdicts(every: Sequence[Case]) -> list[str]:
+    verdicts = [case.verdict for case in every if case.verdict]
+    said = []
+    if any(verdict.get("word") == "undecided" for verdict in verdicts):
+        said.append(
+            "Undecided is not the same as equivalent: these seeds could show neither a difference nor its absence."
+        )
+    if any(verdict.get("word") == "equivalent" for verdict in verdicts):
+        said.append("Equivalent means within the declared margin. A difference smaller than the margin may well exist.")
+    if any(verdict.get("tuned") is False for verdict in verdicts):
+        said.append("Learning rates were not tuned: an arm may have lost by its learning rate alone.")
+    if any(verdict.get("extended") for verdict in verdicts):
+        looks = max((verdict.get("looks") or 2) - 1 for verdict in verdicts if verdict.get("extended"))
+        said.append(
+            f"The study was extended after {plural(looks, 'look')} at its verdict. Its intervals are always-valid ones, which are "
+            "wider, or it has none."
+        )
+    return said
+
+
+def _limits_of_design(results: Results, every: Sequence[Case]) -> list[str]:
+    said = []
+    if any(not_converged(case) for case in every):
+        said.append("The dense network was not converged: trained longer it gained more than the margin.")
+    elif every and all(gain_of_longer_training(case) is None for case in every):
+        said.append(
+            "Without the control dense-longer it cannot be told whether the dense network was trained to its end."
+        )
+    dense = _settings(results).get("dense") or {}
+    if isinstance(dense, dict) and dense.get("checkpoint"):
+        said.append(
+            "All seeds share one given dense network: the verdict is about this network, not about networks like it."
+        )
+    edges = sorted({row["arm"] for row in rows(results, "tuning") if row.get("chosen") and row.get("at_edge")})
+    if edges:
+        said.append(
+            f"The best learning rate of {listing(edges)} lay at the edge of the grid; a better one may lie outside."
+        )
+    return said
+
+
+def _settings(results: Results) -> dict[str, Any]:
+    return (results.get("study") or {}).get("settings") or {}
