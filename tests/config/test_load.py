@@ -116,7 +116,7 @@ def test_a_checkpoint_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
         load_study(write(SMALL + dense))
     assert str(caught.value) == (
         f'mine.toml: dense.checkpoint: there is no such file; found "{tmp_path}/net.safetensors"\n'
-        "    Give a safetensors file; a relative path is meant from the study's folder."
+        "    Give a safetensors file; a relative path is meant from the study file's folder, or with --set from the current one."
     )
 
 

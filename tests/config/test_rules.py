@@ -72,7 +72,15 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"train": {"final_lr": 0.01}, "retrain": {"lrs": [0.1, 0.03, 0.01, 0.003]}},
-        "retrain.lrs: must not go below train.final_lr = 0.01; found 0.003",
+        "retrain.lrs: must not go below the final learning rate, 0.01; found 0.003",
+    ),
+    (
+        {"train": {"final_lr": 0.05}},
+        "train.final_lr: must not exceed the lowest learning rate that is tried, 0.00316; found 0.05",
+    ),
+    (
+        {"retrain": {"lrs": [0.1, 0.03, 0.01, 0.0001]}},
+        "retrain.lrs: must not go below the final learning rate, 0.001; found 0.0001",
     ),
     ({"retrain": {"fine_tune_lr": 0.01}}, "retrain.fine_tune_lr: is used only with tune_lr = false; found 0.01"),
     (
@@ -96,7 +104,7 @@ KEPT: list[dict[str, Any]] = [
     {"dense": CHECKPOINT},
     {"dense": {**CHECKPOINT, "trained_on": "train+validation"}, "retrain": {"tune_lr": False}},
     {"dense": {**CHECKPOINT, "epochs": 300}, "retrain": {"epochs": 300}},
-    {"train": {"lr": 0.1, "final_lr": 0.1}},
+    {"train": {"lr": 0.1, "final_lr": 0.003}},
     {"retrain": {"tune_lr": False, "fine_tune_lr": 0.01}},
     {"train": {"final_lr": 0.01}, "retrain": {"lrs": [0.1, 0.07, 0.03, 0.01]}},
     {"seeds": [9999]},

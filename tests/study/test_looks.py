@@ -48,4 +48,7 @@ def test_looks_are_counted_by_what_was_seen(tmp_path: Path) -> None:
     assert look_number(store, name, look) == 1
     store.record_look(name, look)
     assert look_number(store, name, look) == 1
-    assert look_number(store, name, {**look, "seeds": [0, 1, 2, 3]}) == 2
+    larger = {**look, "seeds": [0, 1, 2, 3]}
+    assert look_number(store, name, larger) == 2
+    store.record_look(name, larger)
+    assert look_number(store, name, look) == 1, "seeing it again later does not change what was seen first"

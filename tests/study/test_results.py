@@ -59,6 +59,7 @@ def test_tuning_is_booked_for_every_arm_and_value(results: dict[str, Any]) -> No
     epochs = next(run["epochs"] for run in results["runs"] if run["arm"] == "scratch-e")
     small = results["architectures"][0]["macs"]
     assert booked["scratch-e"]["runs"] == 8
+    assert booked["dense"]["runs"] == 2
     assert booked["scratch-e"]["flops"] == 8 * training_flops(small, results["data"][0]["train"], epochs)
 
 

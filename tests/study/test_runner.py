@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from regrow.config.load import load_study
-from regrow.errors import ConfigError, ProtocolError
+from regrow.errors import ConfigError, MissingExtraError, ProtocolError
 from regrow.study.executor import Event
 from regrow.study.expand import expand
 from regrow.study.runner import MAX_ATTEMPTS, Job, run_study
@@ -96,6 +96,13 @@ def test_missing_data_stop_the_run_before_any_stage(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace('name = "digits"', 'name = "cifar10-jpeg"\nroot = "nowhere"'))
     with pytest.raises(ConfigError, match="nowhere"):
         run_study(load_study(str(path), []), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_extra_stops_the_run_before_any_stage(tmp_path: Path) -> None:
+    study = load_study(str(write_tiny(tmp_path)), ['train.loggers=["mlflow"]'])
+    with pytest.raises(MissingExtraError, match=r'pip install "regrow\[mlflow\]"'):
+        run_study(study, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

@@ -55,7 +55,7 @@ def _missing_checkpoint(tables: Mapping[str, Any], found: Sequence[Fault]) -> li
     path = dense.get("checkpoint") if isinstance(dense, dict) else None
     if not isinstance(path, str) or any(overlaps(key, one.key) for one in found) or _is_file(path):
         return []
-    hint = "Give a safetensors file; a relative path is meant from the study's folder."
+    hint = "Give a safetensors file; a relative path is meant from the study file's folder, or with --set from the current one."
     return [fault(key, f"there is no such file; found {show(path, LONGEST_PATH)}", hint)]
 
 

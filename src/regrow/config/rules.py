@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 FEWEST_LRS: Final = 4
 """Values of a learning-rate grid; fewer make it likely that an arm loses by its grid alone."""
 
+_ROUNDING: Final = 1e-4
+"""Grid values are rounded to six digits; a difference this small is none."""
+
 STORE: Final = "store"
 """The folder of finished stages, beside the folders of the studies."""
 
@@ -211,10 +214,16 @@ def grid_is_fair(study: Study) -> Iterator[Fault]:
 
 def grid_ends_above_final_rate(study: Study) -> Iterator[Fault]:
     """A schedule whose peak lies below its end would rise."""
-    lrs, final = study.retrain.lrs, study.train.final_lr
-    if lrs and final is not None and min(lrs) < final:
-        rule = f"must not go below train.final_lr = {final:g}; found {min(lrs):g}"
-        yield fault("retrain.lrs", rule, "Every schedule ends at that rate; leave the smaller values out, or lower it.")
+    lrs, lr = study.retrain.lrs, study.train.lr
+    final = lr / 100 if study.train.final_lr is None else study.train.final_lr
+    lowest = lr * 10 ** -((FEWEST_LRS - 1) / 2)
+    if lrs and min(lrs) < final * (1 - _ROUNDING):
+        rule = f"must not go below the final learning rate, {final:g}; found {min(lrs):g}"
+        hint = "Every schedule ends at that rate: leave the smaller values out, or lower train.final_lr."
+        yield fault("retrain.lrs", rule, hint)
+    if lrs is None and study.retrain.tune_lr and lowest < final * (1 - _ROUNDING) and final <= lr:
+        rule = f"must not exceed the lowest learning rate that is tried, {lowest:.3g}; found {final:g}"
+        yield fault("train.final_lr", rule, f"Write {lowest:.3g} or less, or give retrain.lrs.")
 
 
 def fine_tune_rate_is_used(study: Study) -> Iterator[Fault]:
@@ -254,7 +263,7 @@ RULES: Final = (
     Rule(("dense.epochs", "train.epochs", "retrain.epochs"), retraining_is_no_longer_than_training),
     Rule(("train.lr", "train.final_lr"), rates_fall),
     Rule(("retrain.lrs", "retrain.max_lrs"), grid_is_fair),
-    Rule(("train.final_lr", "retrain.lrs"), grid_ends_above_final_rate),
+    Rule(("train.lr", "train.final_lr", "retrain.lrs", "retrain.tune_lr"), grid_ends_above_final_rate),
     Rule(("retrain.tune_lr", "retrain.fine_tune_lr"), fine_tune_rate_is_used),
     Rule(("retrain.tune_lr", "retrain.lrs"), grid_is_used),
     Rule(("data",), feasible.facts_are_declared),

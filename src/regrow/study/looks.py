@@ -40,5 +40,6 @@ def question(study: Study, comparison: Comparison) -> str:
 
 
 def look_number(store: Store, name: str, look: Look) -> int:
-    """Which look this one is: 1 for a study that has not grown since its verdict was first shown."""
-    return len([earlier for earlier in store.looks(name) if earlier != look]) + 1
+    """Which look this one is, counted by when its seeds and fractions were first seen; 1 before any other was."""
+    looks = store.looks(name)
+    return looks.index(look) + 1 if look in looks else len(looks) + 1

@@ -17,10 +17,11 @@ from regrow.config.study import Study
 from regrow.files import digest, pretty_json, write_atomic
 from regrow.networks.zoo import NETWORKS
 from regrow.retraining.budget import CONVENTIONS, FORWARD_FLOPS_PER_MAC, training_flops
-from regrow.study.comparison import Comparison, budget_epochs, network_name
+from regrow.study.comparison import Comparison, budget_epochs, dense_epochs, network_name
 from regrow.study.expand import Expansion, Run
 from regrow.study.looks import look_number, questions
 from regrow.study.machine import commit, machine, versions
+from regrow.study.stage import Stage
 from regrow.study.stages import cost_stage, data_stage
 from regrow.study.store import Store
 
@@ -156,7 +157,9 @@ class Collector:
         tested = self.store.result(run.evaluate.key) or {}
         recipe = run.train.settings.get("recipe", {})
         cost = self._cost(run.comparison, "dense" if run.spec == run.comparison.dense else "pruned")
-        epochs = recipe.get("epochs", 0)
+        imported = run.train.kind == "import"
+        epochs = dense_epochs(self.study) if imported else recipe["epochs"]
+        free = imported and self.study.dense.price == "free"
         return {
             **_columns(run),
             "arm": run.arm,
@@ -172,7 +175,7 @@ class Collector:
             "test_loss": tested["loss"],
             "validation_accuracy": trained.get("validation_accuracy"),
             "train_accuracy": trained.get("train_accuracy"),
-            "training_flops": training_flops(cost["macs"], run.comparison.facts.train, epochs),
+            "training_flops": 0 if free else training_flops(cost["macs"], run.comparison.facts.train, epochs),
             "train_seconds": trained.get("train_seconds"),
             "stage": run.train.key,
         }
@@ -218,9 +221,25 @@ class Collector:
         for tried in self.found.tried:
             columns = tried.comparison.columns | {"arm": tried.arm}
             for stage in tried.stages:
-                result = self.store.result(stage.key) or {}
-                self._book(spent, columns, "tuning", int(stage.work), result.get("train_seconds", 0.0))
+                self._book_tuning(spent, columns, stage)
+        for comparison, stage in self._tuning_dense():
+            self._book_tuning(spent, comparison.columns | {"method": "", "fraction": None, "arm": "dense"}, stage)
         return _sorted(spent.values(), "network", "data", "method", "fraction", "arm", "entry")
+
+    def _tuning_dense(self) -> list[tuple[Comparison, Stage]]:
+        """The dense networks that only the tuning seeds needed, each once for a network and data set."""
+        inherited = {
+            self.found.stages[tuned.inputs["pruned"]].inputs["dense"]: tried.comparison
+            for tried in self.found.tried
+            for tuned in tried.stages
+            if "pruned" in tuned.inputs
+        }
+        reported = {run.train.key for run in self.found.runs}
+        return [(comparison, self.found.stages[key]) for key, comparison in inherited.items() if key not in reported]
+
+    def _book_tuning(self, spent: dict[str, Row], columns: Mapping[str, Any], stage: Stage) -> None:
+        result = self.store.result(stage.key) or {}
+        self._book(spent, columns, "tuning", int(stage.work), result.get("train_seconds", 0.0))
 
     @staticmethod
     def _book(spent: dict[str, Row], columns: Mapping[str, Any], entry: str, flops: int, seconds: float) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from regrow.config.study import Study
 from regrow.data.datasets import root_problem
-from regrow.errors import ConfigError
+from regrow.errors import ConfigError, MissingExtraError
 from regrow.files import canonical_json
 from regrow.study.executor import Event, Executor, this_machine
 from regrow.study.expand import Expansion, expand
@@ -27,6 +28,14 @@ Observer = Callable[[Snapshot], None]
 
 MAX_ATTEMPTS = 3
 """A stage whose worker died is tried this often before it counts as failed."""
+
+_EXTRAS = {
+    "hub": ("datasets",),
+    "tensorboard": ("tensorboard",),
+    "wandb": ("wandb", "pytorch_lightning"),
+    "mlflow": ("mlflow", "pytorch_lightning"),
+}
+"""Modules that an extra of regrow's brings."""
 
 BUSY_SECONDS = 2.0
 """How soon to look again at a stage that another regrow process is working on."""
@@ -64,9 +73,7 @@ def run_study(
     Raises `ConfigError` where data are missing, `ProtocolError` where the study would compare what cannot be compared (both
     before any training), and `StoreError`.
     """
-    for problem in map(root_problem, study.datasets):
-        if problem:
-            raise ConfigError(problem)
+    _require(study)
     store, folder = Store(out / "store"), out / study.name
     found = expand(study, store.result)
     if all(store.result(key) is not None for key in found.stages):
@@ -78,6 +85,17 @@ def run_study(
         found, failures = _do_missing(study, store, workers, observer)
     results = write_results(study, found, store, folder, command)
     return Outcome(results=results, folder=folder, failures=(*found.problems, *failures.values()), unchanged=False)
+
+
+def _require(study: Study) -> None:
+    """Raise `ConfigError` where data or optional dependencies are missing: before any stage, not once in each."""
+    for problem in map(root_problem, study.datasets):
+        if problem:
+            raise ConfigError(problem)
+    for extra, modules in _EXTRAS.items():
+        wanted = extra in study.train.loggers or any(data.name == extra for data in study.datasets)
+        if wanted and not all(find_spec(module) for module in modules):
+            raise MissingExtraError(f"the study's {extra}", extra)
 
 
 def _do_missing(
@@ -135,7 +153,7 @@ class Job:
             for key, stage in found.stages.items()
             if not any(key in where for where in taken)
             and self.store.result(key) is None
-            and all(_usable(self.store.result(source)) for source in stage.inputs.values())
+            and all(usable(self.store.result(source)) for source in stage.inputs.values())
         ]
 
     def _handle(self, event: Event) -> bool:
@@ -224,5 +242,6 @@ def _architecture(stage: Stage) -> str:
     return canonical_json(stage.settings["network"])
 
 
-def _usable(result: Mapping[str, Any] | None) -> bool:
+def usable(result: Mapping[str, Any] | None) -> bool:
+    """Whether a stage with this result can be the input of another."""
     return result is not None and not result.get("diverged", False)
