@@ -41,9 +41,9 @@ def test_a_tracker_that_is_not_installed_says_what_to_type(
     monkeypatch.delitem(sys.modules, "torch.utils.tensorboard", raising=False)
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingExtraError, match=rf'pip install "regrow\[{name}\]"'):
-        open_tracker(name, tmp_path)
+        open_tracker(name, tmp_path, "a run")
 
 
 def test_an_unknown_tracker_is_answered(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'tensorboard'"):
-        open_tracker("tensorbord", tmp_path)
+        open_tracker("tensorbord", tmp_path, "a run")

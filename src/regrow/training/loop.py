@@ -71,6 +71,7 @@ def train(
     on_epoch: OnEpoch | None = None,
     on_tick: OnTick | None = None,
     loggers: Sequence[str] = (),
+    label: str = "",
     loader_workers: int = 0,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> Trained:
@@ -86,12 +87,13 @@ def train(
         on_epoch: takes the history's row after every epoch.
         on_tick: for live progress, at most every 0.5 s.
         loggers: names of `trackers.TRACKERS`.
+        label: what trackers call this training; by default the folder's name.
         loader_workers: processes that decode validation examples of an image folder.
 
     Raises `DivergenceError` when the loss stops being finite, `StoreError` where a checkpoint cannot be written,
     `MissingExtraError` for a tracker that is not installed.
     """
-    fabric = open_fabric(compute, [open_tracker(name, folder / "trackers") for name in loggers])
+    fabric = open_fabric(compute, [open_tracker(name, folder / "trackers", label or folder.name) for name in loggers])
     learner = Learner(network, recipe, compute, fabric)
     rates = learning_rates(recipe, stream.steps_per_epoch)
     identity = _identity(network, recipe, compute, (first_epoch, seed, len(stream.examples), stream.steps_per_epoch))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -35,20 +36,22 @@ class MetricsFile:
         self._file.close()
 
 
-def open_tracker(name: str, folder: Path) -> Logger:
-    """The Fabric logger of that name, writing below `folder`; the folder's name is the run's.
+def open_tracker(tracker: str, folder: Path, label: str) -> Logger:
+    """The Fabric logger of that name for one training, called `label`; what is kept locally goes below `folder`.
 
-    Raises `MissingExtraError` where the tracker's package is not installed, `UnknownNameError` for another name.
+    W&B and MLflow obey their own environment variables, such as WANDB_MODE and MLFLOW_TRACKING_URI. Raises `MissingExtraError`
+    where the tracker's package is not installed, `UnknownNameError` for another name.
     """
-    if name not in TRACKERS:
-        raise UnknownNameError("tracker", name, TRACKERS)
+    if tracker not in TRACKERS:
+        raise UnknownNameError("tracker", tracker, TRACKERS)
     try:
-        return TRACKERS[name](folder)
+        return TRACKERS[tracker](folder, label)
     except ImportError:
-        raise MissingExtraError(f"train.loggers = [{name!r}]", name) from None
+        raise MissingExtraError(f"train.loggers = [{tracker!r}]", tracker) from None
 
 
-def _tensorboard(folder: Path) -> Logger:
+def _tensorboard(folder: Path, label: str) -> Logger:
+    del label  # a run is its folder
     # Fabric's logger would miss its writer only when the first metric comes.
     import torch.utils.tensorboard  # noqa: F401
     from lightning_fabric.loggers.tensorboard import TensorBoardLogger
@@ -56,21 +59,31 @@ def _tensorboard(folder: Path) -> Logger:
     return TensorBoardLogger(root_dir=folder, name="tensorboard", version="")
 
 
-def _wandb(folder: Path) -> Logger:
-    import wandb  # noqa: F401
+def _wandb(folder: Path, label: str) -> Logger:
+    import wandb
     from pytorch_lightning.loggers import WandbLogger
 
-    return WandbLogger(name=folder.name, save_dir=folder, project="regrow")  # type: ignore[no-any-return]
+    class OneRun(WandbLogger):  # type: ignore[misc]
+        """Ends its run: one process does many trainings, and an open run would swallow the next one's metrics."""
+
+        def finalize(self, status: str) -> None:
+            super().finalize(status)
+            wandb.finish(exit_code=0 if status == "success" else 1)
+
+    folder.mkdir(parents=True, exist_ok=True)
+    return OneRun(name=label, save_dir=folder, project="regrow")
 
 
-def _mlflow(folder: Path) -> Logger:
+def _mlflow(folder: Path, label: str) -> Logger:
     import mlflow  # noqa: F401
     from pytorch_lightning.loggers import MLFlowLogger
 
-    return MLFlowLogger(experiment_name="regrow", run_name=folder.name, save_dir=str(folder / "mlruns"))  # type: ignore[no-any-return]
+    # Without a tracking server, MLflow 3 writes to a folder only if it is told that this is meant.
+    os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
+    return MLFlowLogger(experiment_name="regrow", run_name=label, save_dir=str(folder / "mlruns"))  # type: ignore[no-any-return]
 
 
-TRACKERS: Final[Mapping[str, Callable[[Path], Logger]]] = MappingProxyType(
+TRACKERS: Final[Mapping[str, Callable[[Path, str], Logger]]] = MappingProxyType(
     {"tensorboard": _tensorboard, "wandb": _wandb, "mlflow": _mlflow}
 )
 
