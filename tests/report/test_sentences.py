@@ -98,8 +98,8 @@ def test_equal_macs_that_were_not_equal_seconds_are_said_with_both_ratios() -> N
     ]
     said = time_against_macs(case_of(results))
     assert said[0] == (
-        "Equal MACs were not equal seconds: by MACs an example costs the pruned network 4.00 times less than the dense one, "
-        "by measured training time 2.00 times less."
+        "Equal MACs were not equal seconds: an example costs the dense network 4.00 times the MACs of the pruned one, "
+        "and 2.00 times its measured training seconds."
     )
 
 

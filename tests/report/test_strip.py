@@ -18,6 +18,14 @@ def test_zero_stands_in_the_middle_and_the_reach_at_the_ends() -> None:
     assert made.ci90 == (50.0, 75.0)
 
 
+def test_the_margin_is_labelled() -> None:
+    assert strip(VERDICT, reach=2.0).ticks == ((25.0, "−1"), (50.0, "0"), (75.0, "+1"))
+
+
+def test_where_the_margin_is_too_narrow_the_ends_are_labelled_instead() -> None:
+    assert strip(VERDICT, reach=100.0).ticks == ((5.0, "−90"), (50.0, "0"), (95.0, "+90"))
+
+
 def test_the_reach_covers_everything_with_room() -> None:
     assert reach_of([VERDICT, VERDICT | {"ci95": [-3.0, 1.0]}]) == pytest.approx(3.6)
     assert reach_of([]) == pytest.approx(1.2)

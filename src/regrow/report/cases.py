@@ -204,7 +204,7 @@ def arm_order(name: str) -> tuple[bool, int, str]:
 
 def arm_row(name: str) -> Arm | None:
     """The arm's row in the table of arms; None for `dense` and for names that a newer version wrote."""
-    return ARMS[name] if name in ARMS else None  # noqa: SIM401 - a Table raises its own error, which `get` lets through
+    return ARMS.get(name)
 
 
 def is_control(name: str) -> bool:

@@ -38,7 +38,7 @@
       linecolor: css("--rule"),
       tickcolor: css("--rule"),
       zeroline: false,
-      nticks: small ? 5 : undefined,
+      nticks: small && own.type !== "category" && !own.tickvals ? 5 : undefined,
       ...own,
       title: { ...(own.title || {}), standoff: small ? 8 : 12, font: { size: small ? 12 : 13, color: css("--muted") } },
     };

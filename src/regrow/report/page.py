@@ -183,13 +183,13 @@ def _right_after_pruning(case: Case) -> list[dict[str, Any]]:
         "reestimated": ("test_accuracy_reestimated", "Norm statistics re-estimated on training examples"),
     }
     made = []
-    for key, (column, words_for_it) in named.items():
+    for key, (column, said) in named.items():
         values = [row[column] for row in case.pruned if row.get(column) is not None]
         if values:
             made.append(
                 {
                     "key": key,
-                    "words": words_for_it,
+                    "words": said,
                     "n": len(values),
                     "mean": mean(values),
                     "interval": interval(values),

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from regrow.report.cases import ArmSummary, Case, Family, Results, Row, arm_row, inherits, mean, rows
+from regrow.report.cases import ArmSummary, Case, Family, Results, Row, arm_row, inherits, rows
 from regrow.report.words import listing, percent, plural, point, points, quantity, rate, seconds, times
 from regrow.retraining.budget import CONVENTIONS
 
@@ -115,8 +115,8 @@ def time_against_macs(case: Case) -> list[str]:
     close = abs(by_seconds / by_macs - 1) <= ALIKE
     verdict = "Equal MACs were close to equal seconds" if close else "Equal MACs were not equal seconds"
     said = [
-        f"{verdict}: by MACs an example costs the pruned network {times(by_macs)} times less than the dense one, "
-        f"by measured training time {times(by_seconds)} times less."
+        f"{verdict}: an example costs the dense network {times(by_macs)} times the MACs of the pruned one, and "
+        f"{times(by_seconds)} times its measured training seconds."
     ]
     return said + _budgets(case)
 
@@ -127,10 +127,11 @@ def _small_arms(case: Case) -> list[ArmSummary | None]:
 
 
 def _seconds_per_example(case: Case, arms: Sequence[ArmSummary | None]) -> float | None:
-    """Mean training seconds of one example once, over the runs of these arms."""
+    """Training seconds of one example once, over all runs of these arms together: long runs weigh more, start-up less."""
     examples = case.dataset.get("train")
     runs = [run for arm in arms if arm for run in arm.runs if run.get("train_seconds") and run.get("epochs")]
-    return mean([run["train_seconds"] / (run["epochs"] * examples) for run in runs]) if examples else None
+    seen = sum(run["epochs"] for run in runs) * (examples or 0)
+    return sum(run["train_seconds"] for run in runs) / seen if seen else None
 
 
 def _budgets(case: Case) -> list[str]:

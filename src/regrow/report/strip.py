@@ -9,10 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from regrow.report.cases import ArmSummary, Row
-from regrow.report.words import points, points_span
+from regrow.report.words import MINUS, points, points_span
 
 ROOM = 1.2
 """How much farther the strip reaches than what it must show."""
+
+LABELLED = 0.15
+"""Share of the half strip that the margin must fill to be labelled; below it the labels would lie on each other."""
 
 Span = tuple[float, float]
 
@@ -25,6 +28,9 @@ class Strip:
     mean: float
     ci95: Span | None
     ci90: Span | None
+    ticks: tuple[tuple[float, str], ...]
+    """Place and label of zero and of the margin, or of the ends where the margin is too narrow to be labelled."""
+
     alt: str
     """The same in words."""
 
@@ -48,8 +54,14 @@ def strip(verdict: Row, reach: float) -> Strip:
 
     words = f"{verdict['a']} minus {verdict['b']}: mean {points(mean)} points"
     words += f", 95 % interval {points_span(wide)}, 90 % interval {points_span(narrow)}, margin {margin:g}"
+    edge = margin if margin >= LABELLED * reach else 0.9 * reach
     return Strip(
-        margin=(place(-margin), place(margin)), mean=place(mean), ci95=both(wide), ci90=both(narrow), alt=words
+        margin=(place(-margin), place(margin)),
+        mean=place(mean),
+        ci95=both(wide),
+        ci90=both(narrow),
+        ticks=((place(-edge), f"{MINUS}{edge:.3g}"), (50.0, "0"), (place(edge), f"+{edge:.3g}")),
+        alt=words,
     )
 
 
