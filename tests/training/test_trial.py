@@ -43,10 +43,11 @@ def test_what_is_said_is_kept() -> None:
     assert chosen.compute.precision == "bf16"
 
 
-def test_the_plain_option_wins_unless_another_gains_a_tenth() -> None:
+def test_a_plainer_option_stays_unless_another_gains_a_tenth_on_it() -> None:
     assert pick([1.0]) == 0
     assert pick([1.0, 0.95, 0.92]) == 0
     assert pick([1.0, 0.9, 0.8]) == 2
+    assert pick([1.0, 0.9, 0.85]) == 1
     assert pick([0.8, 0.9]) == 0
 
 

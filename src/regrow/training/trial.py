@@ -23,7 +23,7 @@ from regrow.training.machine import apply
 from regrow.training.recipe import Recipe
 
 GAIN: Final = 1.1
-"""An option beyond plain fp32 must be this many times faster: less would be noise, and it would choose anew every time."""
+"""A less plain option must be this many times faster: less would be noise, and noise would choose anew in every store."""
 
 TRIAL_SECONDS: Final = 0.25
 """Spent on the steps of each option, at least; three steps are always taken."""
@@ -56,7 +56,9 @@ def choose(spec: NetworkSpec, recipe: Recipe, *, wish: Mapping[str, Any], total_
         wish: the fields of `ComputeSettings`: device, threads, precision, channels_last, compile.
         total_steps: steps of one training; compilation must pay for itself within them.
 
-    Plain fp32 in PyTorch's own layout wins unless another option is faster by a tenth. Leaves the process computing as chosen.
+    fp32 in PyTorch's own layout stays unless another option is faster by a tenth. Options that nearly tie may still be chosen
+    differently on a busy machine, and with them the bits of every result: a study that must give the same bits in another store
+    says what it wants. Leaves the process computing as chosen.
     """
     device = _device(wish["device"])
     options = [
@@ -91,13 +93,16 @@ def seconds_per_step(spec: NetworkSpec, recipe: Recipe, compute: Compute) -> flo
 
 
 def pick(seconds: Sequence[float]) -> int:
-    """Position of the option to take: the fastest, unless it gains less than a tenth on the first, the plain one.
+    """Position of the option to take, of options in order from plain to special: each must gain a tenth on the one before it.
 
-    >>> pick([1.0, 0.95, 0.99]), pick([1.0, 0.8, 0.7])
-    (0, 2)
+    >>> pick([1.0, 0.95, 0.99]), pick([1.0, 0.8, 0.7]), pick([1.0, 0.8, 0.75])
+    (0, 2, 1)
     """
-    fastest = min(range(len(seconds)), key=lambda option: seconds[option])
-    return fastest if seconds[fastest] * GAIN < seconds[0] else 0
+    chosen = 0
+    for option in range(len(seconds)):
+        if seconds[option] * GAIN < seconds[chosen]:
+            chosen = option
+    return chosen
 
 
 def pays(eager: float, compiled: float, compile_seconds: float, steps: int) -> bool:
