@@ -80,6 +80,7 @@ def train_network(task: Task) -> Result:
             seed=stream_of["seed"],
             on_epoch=lambda row: task.tell({"epoch": row["epoch"], "loss": row["train_loss"]}),
             loggers=task.stage.local["loggers"].split(),
+            label=task.stage.label,
         )
     except DivergenceError as error:
         return {"diverged": True, "message": str(error)}
