@@ -13,7 +13,22 @@ from regrow.evaluation.verdict import Verdict, explore, judge, word_for
 from tests.evaluation.contrasts import GAPS, contrast
 
 COLUMNS = {
-    *("network", "data", "method", "fraction", "a", "b", "primary", "n", "convention", "mean", "sd", "ci95", "ci90"),
+    *(
+        "network",
+        "data",
+        "method",
+        "fraction",
+        "design",
+        "a",
+        "b",
+        "primary",
+        "n",
+        "convention",
+        "mean",
+        "sd",
+        "ci95",
+        "ci90",
+    ),
     *("p_superiority", "p_equivalence", "p_superiority_holm", "p_equivalence_holm", "margin", "margin_images"),
     *("correlation", "welch95", "floor_sd", "seeds_needed", "looks", "extended", "tuned", "notes"),
 }

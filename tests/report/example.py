@@ -86,7 +86,9 @@ def example(
 
 
 def _where(case: tuple[str, str, float | None]) -> Row:
-    return {"network": case[0], "data": "digits", "method": case[1], "fraction": case[2]}
+    network, method, fraction = case
+    design = "vgg16-a" if fraction is None else f"{fraction * 100:g} %"
+    return {"network": network, "data": "digits", "method": method, "fraction": fraction, "design": design}
 
 
 def _data() -> Row:
@@ -124,7 +126,6 @@ def _kept(fraction: float | None) -> float:
 def _architecture(case: tuple[str, str, float | None]) -> Row:
     kept = _kept(case[2])
     return _where(case) | {
-        "design": "vgg16-a" if case[2] is None else "uniform",
         "widths": [math.floor(width * kept) for width in WIDTHS],
         "macs": round(19_170_000 * kept * kept),
         "params": round(9_228_362 * kept * kept),
@@ -136,7 +137,8 @@ def _architecture(case: tuple[str, str, float | None]) -> Row:
 def _run(where: Row, arm: str, seed: int, epochs: int) -> Row:
     fraction, small = where["fraction"], arm not in DENSE_ARMS
     kept = _kept(fraction) if small else 1.0
-    noise = random.Random(f"{where}{arm}{seed}").gauss(0, 0.45) + random.Random(f"{where['network']}{seed}").gauss(
+    named = {key: value for key, value in where.items() if key != "design"}
+    noise = random.Random(f"{named}{arm}{seed}").gauss(0, 0.45) + random.Random(f"{where['network']}{seed}").gauss(
         0, 0.3
     )
     accuracy = min(LEVEL[arm] + noise - (6 * (fraction or 0.4) ** 3 if small else 0), 100.0)
@@ -163,7 +165,7 @@ def _run(where: Row, arm: str, seed: int, epochs: int) -> Row:
 
 
 def _dense_runs(network: str, seeds: int, lengths: dict[str, int]) -> list[Row]:
-    where = {"network": network, "data": "digits", "method": "", "fraction": None}
+    where = {"network": network, "data": "digits", "method": "", "fraction": None, "design": ""}
     return [_run(where, "dense", seed, lengths["dense"]) for seed in range(seeds)]
 
 
@@ -248,11 +250,11 @@ def _verdict(case: tuple[str, str, float | None], runs: list[Row], a: str, b: st
 def _ledger(runs: list[Row], seeds: int) -> list[Row]:
     totals: dict[tuple[Any, ...], list[Row]] = {}
     for run in runs:
-        key = tuple(run[k] for k in ("network", "data", "method", "fraction", "arm"))
+        key = tuple(run[k] for k in ("network", "data", "method", "fraction", "design", "arm"))
         totals.setdefault(key, []).append(run)
     rows = []
     for key, members in totals.items():
-        where = dict(zip(("network", "data", "method", "fraction", "arm"), key, strict=True))
+        where = dict(zip(("network", "data", "method", "fraction", "design", "arm"), key, strict=True))
         flops, seconds = sum(r["training_flops"] for r in members), sum(r["train_seconds"] for r in members)
         entry = "dense training" if where["arm"] == "dense" else "training"
         rows.append(where | {"entry": entry, "flops": flops, "total_seconds": seconds, "runs": seeds})
@@ -264,7 +266,7 @@ def _ledger(runs: list[Row], seeds: int) -> list[Row]:
 
 
 def _curve(run: Row) -> list[Row]:
-    keys = ("network", "data", "method", "fraction", "arm", "seed")
+    keys = ("network", "data", "method", "fraction", "design", "arm", "seed")
     where, wobble = {k: run[k] for k in keys}, random.Random(f"{run['stage']}{run['arm']}{run['fraction']}")
     points = []
     for epoch in range(1, run["epochs"] + 1):

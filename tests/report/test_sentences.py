@@ -122,7 +122,7 @@ def test_an_arm_that_inherits_owes_the_dense_run_and_scoring_too() -> None:
         retrain={"training_flops": 30, "train_seconds": 2.0},
         scratch_b={"training_flops": 1030, "train_seconds": 20.0},
     )
-    where = {"network": "vgg11", "data": "digits", "method": "l1", "fraction": 0.5, "arm": "retrain"}
+    where = {"network": "vgg11", "data": "digits", "method": "l1", "fraction": 0.5, "design": "50 %", "arm": "retrain"}
     results["ledger"] = [where | {"entry": "scoring", "flops": 8, "total_seconds": 0.1, "runs": 2}]
     case = case_of(results)
     assert whole_cost(case, "retrain") == (1034.0, 12.0)

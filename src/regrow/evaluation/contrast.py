@@ -52,7 +52,13 @@ class Contrast:
     @property
     def columns(self) -> dict[str, Any]:
         """The key columns that every row of the results starts with."""
-        return {"network": self.network, "data": self.data, "method": self.method, "fraction": self.fraction}
+        return {
+            "network": self.network,
+            "data": self.data,
+            "method": self.method,
+            "fraction": self.fraction,
+            "design": self.design,
+        }
 
     @property
     def label(self) -> str:

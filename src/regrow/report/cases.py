@@ -158,8 +158,8 @@ def cases(results: Results) -> Iterator[Case]:
 
 
 def _case(results: Results, key: tuple[Any, ...], tables: Mapping[str, Mapping[tuple[Any, ...], list[Row]]]) -> Case:
-    network, data, method, fraction = key
-    shared = (network, data, "", None)
+    network, data, method, fraction, _ = key
+    shared = (network, data, "", None, "")
 
     def own(name: str) -> tuple[Row, ...]:
         return (*tables[name].get(shared, []), *tables[name].get(key, []))
@@ -253,11 +253,11 @@ def by(items: Iterable[Row], key: Callable[[Row], Any]) -> dict[Any, list[Row]]:
 
 
 def _key(row: Row) -> tuple[Any, ...]:
-    return (row["network"], row["data"], row["method"], row.get("fraction"))
+    return (row["network"], row["data"], row["method"], row.get("fraction"), row.get("design") or "")
 
 
 def _sortable(key: tuple[Any, ...]) -> tuple[Any, ...]:
-    return (*key[:3], key[3] is not None, key[3] or 0.0)
+    return (*key[:3], key[3] is not None, key[3] or 0.0, key[4])
 
 
 def _grouped(items: Iterable[Row]) -> dict[tuple[Any, ...], list[Row]]:

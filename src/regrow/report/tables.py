@@ -22,6 +22,7 @@ COLUMNS: Final = (
     "data",
     "method",
     "fraction",
+    "design",
     "arm",
     "seed",
     "epochs",
@@ -106,7 +107,15 @@ def write_csv(results: Results, path: Path) -> None:
 
 def _run_order(run: Mapping[str, Any]) -> tuple[Any, ...]:
     fraction = run.get("fraction")
-    return (run["network"], run["data"], run["method"], fraction is not None, fraction or 0.0, run["arm"], run["seed"])
+    comparison = (
+        run["network"],
+        run["data"],
+        run["method"],
+        fraction is not None,
+        fraction or 0.0,
+        run.get("design") or "",
+    )
+    return (*comparison, run["arm"], run["seed"])
 
 
 def _cell(value: Any) -> Any:

@@ -13,6 +13,7 @@ from regrow.config.study import Study
 from regrow.data.datasets import Facts, facts
 from regrow.data.settings import DataSettings
 from regrow.errors import ProtocolError
+from regrow.files import digest
 from regrow.networks.spec import NetworkSpec
 from regrow.networks.zoo import dense_spec
 from regrow.pruning.settings import PruneSettings
@@ -53,6 +54,7 @@ class Comparison:
             "data": self.facts.label,
             "method": self.method,
             "fraction": self.fraction,
+            "design": self.design,
         }
 
 
@@ -92,8 +94,9 @@ def _design(prune: PruneSettings, fraction: float | None) -> str:
     if isinstance(prune.widths, str):
         return prune.widths
     if prune.widths is not None:
-        return "given widths"
-    return "stages " + "/".join(f"{share * 100:g}" for share in prune.stages or ()) + " %"
+        return f"widths {digest(prune.widths)[:6]}"
+    skipped = f" but {', '.join(map(str, prune.skip))}" if prune.skip else ""
+    return "stages " + "/".join(f"{share * 100:g}" for share in prune.stages or ()) + f" %{skipped}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,12 @@ from regrow.study.store import Store
 FORMAT = 1
 FILE = "results.json"
 
+KEYS = ("network", "data", "method", "fraction", "design")
+"""The columns that say which comparison a row belongs to."""
+
+NO_METHOD: dict[str, str | None] = {"method": "", "fraction": None, "design": ""}
+"""Of rows about the dense network, which all methods share."""
+
 Row = dict[str, Any]
 
 
@@ -142,15 +148,15 @@ class Collector:
                     "formulas": {name: convention.formula for name, convention in CONVENTIONS.items()},
                 }
             )
-        return _sorted(rows, "network", "data", "method", "fraction")
+        return _sorted(rows, *KEYS)
 
     def runs(self) -> list[Row]:
         """One row a training and seed; the dense network stands once for each network and data set."""
         rows = {}
         for run in self.finished:
             row = self._run(run)
-            rows[tuple(str(row[name]) for name in ("network", "data", "method", "fraction", "arm", "seed"))] = row
-        return _sorted(rows.values(), "network", "data", "method", "fraction", "arm", "seed")
+            rows[tuple(str(row[name]) for name in (*KEYS, "arm", "seed"))] = row
+        return _sorted(rows.values(), *KEYS, "arm", "seed")
 
     def _run(self, run: Run) -> Row:
         trained = self.store.result(run.train.key) or {}
@@ -189,7 +195,7 @@ class Collector:
             if result is not None:
                 row = rows.setdefault(f"{comparison.columns} {seed}", {**comparison.columns, "seed": seed})
                 row[names[norms]] = 100 * result["correct"] / result["examples"]
-        return _sorted(rows.values(), "network", "data", "method", "fraction", "seed")
+        return _sorted(rows.values(), *KEYS, "seed")
 
     def tuning(self) -> list[Row]:
         """One row an arm and learning rate."""
@@ -205,7 +211,7 @@ class Collector:
             }
             for tried in self.found.tried
         ]
-        return _sorted(rows, "network", "data", "method", "fraction", "arm", "lr")
+        return _sorted(rows, *KEYS, "arm", "lr")
 
     def ledger(self) -> list[Row]:
         """Training FLOPs and seconds by comparison, arm and what they were for, summed over seeds."""
@@ -223,8 +229,8 @@ class Collector:
             for stage in tried.stages:
                 self._book_tuning(spent, columns, stage)
         for comparison, stage in self._tuning_dense():
-            self._book_tuning(spent, comparison.columns | {"method": "", "fraction": None, "arm": "dense"}, stage)
-        return _sorted(spent.values(), "network", "data", "method", "fraction", "arm", "entry")
+            self._book_tuning(spent, comparison.columns | {**NO_METHOD, "arm": "dense"}, stage)
+        return _sorted(spent.values(), *KEYS, "arm", "entry")
 
     def _tuning_dense(self) -> list[tuple[Comparison, Stage]]:
         """The dense networks that only the tuning seeds needed, each once for a network and data set."""
@@ -256,7 +262,7 @@ class Collector:
             for epoch in (self.store.result(run.train.key) or {}).get("history", ()):
                 key = {**_columns(run), "arm": run.arm, "seed": run.seed, "epoch": epoch["epoch"]}
                 rows[str(key)] = {**key, **epoch}
-        return _sorted(rows.values(), "network", "data", "method", "fraction", "arm", "seed", "epoch")
+        return _sorted(rows.values(), *KEYS, "arm", "seed", "epoch")
 
     def provenance(self, command: str) -> Row:
         """Where, when and how; the only part, besides seconds, that may differ between two runs."""
@@ -284,7 +290,7 @@ class Collector:
 def _columns(run: Run) -> Row:
     """A run's key columns; the dense network belongs to no method."""
     columns: Row = dict(run.comparison.columns)
-    return columns | {"method": "", "fraction": None} if run.arm == "dense" else columns
+    return columns | NO_METHOD if run.arm == "dense" else columns
 
 
 def _groups(comparison: Comparison) -> list[Row]:
