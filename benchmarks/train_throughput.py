@@ -8,9 +8,9 @@ timed trial chooses. Both train the same network on the same images in batches o
 workers included. They take turns, so what else the machine does meets both; a turn is one epoch over `--examples` images, and
 the first turn of each is not counted. Ratios of one run are what counts: images per second depend on the machine and its load.
 
-The overhead is measured in turns as well, in one process and on one thread, against forward, backward and step over batches that
-lie ready, in the same arithmetic and with the same fused optimiser. The fastest turns of both are compared: what else the machine
-does can only add to a turn. The price of a checkpoint, written every 30 s at most, is measured apart and added.
+The overhead is measured on one thread, within one training of many epochs: after every epoch of the loop comes one of forward,
+backward and step over batches that lie ready, in the same arithmetic and with the same fused optimiser, and the two are compared.
+The price of a checkpoint, written every 30 s at most, is measured apart and added; what a training costs once is told apart.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Case:
         return Examples(found.images[: self.examples], found.labels[: self.examples], found.mean, found.std)
 
 
-def our_turn(case: Case) -> Turn:
+def our_turn(case: Case, on_epoch: Callable[[dict[str, Any]], None] = lambda _: None) -> Turn:
     """The loop of this package, all of it: stream, metrics, progress, checkpoints when they are due."""
     assert case.compute is not None
     compute = case.compute
@@ -111,7 +111,7 @@ def our_turn(case: Case) -> Turn:
                 recipe=case.recipe,
                 compute=compute,
                 folder=Path(folder),
-                on_epoch=lambda _: None,
+                on_epoch=on_epoch,
                 on_tick=lambda *_: None,
             )
 
@@ -183,7 +183,7 @@ def bare_turn(case: Case) -> Turn:
 
     def turn() -> None:
         network.train()
-        for images, labels in batches * case.epochs:
+        for images, labels in batches:
             optimizer.zero_grad()
             with torch.autocast(compute.device, torch.bfloat16, enabled=compute.precision == "bf16"):
                 outputs = network(images)
@@ -274,24 +274,31 @@ def throughput(case: Case, cores: list[int], rounds: int) -> dict[str, Any]:
     }
 
 
-def overhead(case: Case, rounds: int) -> dict[str, Any]:
-    """What the loop adds to a bare step, as a share of it."""
+def overhead(case: Case) -> dict[str, Any]:
+    """What the loop adds to a bare step, as a share of it: the median over pairs of epochs."""
     assert case.compute is not None
-    turns = {"bare": bare_turn(case), "ours": our_turn(case)}
-    seconds: dict[str, list[float]] = {name: [] for name in turns}
-    for _ in range(rounds + 1):
-        for name, turn in turns.items():
-            seconds[name].append(timed(turn, case))
-    bare, ours = (seconds[name][1:] for name in ("bare", "ours"))
-    loop, checkpoints = min(ours) / min(bare) - 1, checkpoint_share(case, case.compute)
+    bare_epoch, bare, ours = bare_turn(case), [], []
+    timed(bare_epoch, case)
+
+    def after_epoch(_: dict[str, Any]) -> None:
+        nonlocal began
+        ours.append(time.perf_counter() - began)
+        bare.append(timed(bare_epoch, case))
+        began = time.perf_counter()
+
+    started = began = time.perf_counter()
+    our_turn(case, after_epoch)()
+    once = time.perf_counter() - started - sum(ours) - sum(bare)
+    loop = statistics.median(o / b - 1 for o, b in zip(ours[1:], bare[1:], strict=True))
+    checkpoints = checkpoint_share(case, case.compute)
     return {
         "network": f"{case.spec.name} at width {case.spec.width:g}",
         "compute": case.compute.to_json(),
-        "bare_step_seconds": min(bare) / (case.epochs * -(-case.examples // case.batch)),
+        "bare_step_seconds": statistics.median(bare) * case.batch / case.examples,
         "loop": loop,
         "checkpoints": checkpoints,
         "overhead": loop + checkpoints,
-        "median_of_rounds": statistics.median(o / b - 1 for o, b in zip(ours, bare, strict=True)),
+        "once_seconds": once,
     }
 
 
@@ -346,7 +353,7 @@ def digits_case(folder: Path, device: str) -> Case:
         augment="crop",
         batch=64,
         examples=1024,
-        epochs=10,
+        epochs=100,
         threads=1,
         workers=0,
         device=device,
@@ -376,8 +383,9 @@ def main() -> None:
         if given.part != "overhead":
             found["throughput"] = [throughput(resolved(case), cores, given.rounds) for case in cases]
         if given.part != "throughput":
-            single = [digits_case(Path(digits), given.device), *(replace(case, threads=1) for case in cases)]
-            found["overhead"] = [overhead(resolved(case), 3 * given.rounds) for case in single]
+            few = [replace(case, threads=1, examples=4 * given.batch, epochs=2 * given.rounds) for case in cases]
+            single = [digits_case(Path(digits), given.device), *few]
+            found["overhead"] = [overhead(resolved(case)) for case in single]
     print(json.dumps(found, indent=1))
 
 

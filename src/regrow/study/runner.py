@@ -130,9 +130,9 @@ class Job:
         found = expand(self.study, self.store.result)
         while True:
             self._submit(found)
+            self._observe(found)
             if not self.running and not self._not_before:
                 return found
-            self._observe(found)
             ended = [self._handle(event) for event in self.executor.events(timeout=0.5)]
             if any(ended):
                 found = expand(self.study, self.store.result)
