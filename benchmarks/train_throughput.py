@@ -162,7 +162,7 @@ def usual_turn(case: Case) -> Turn:
             optimizer.zero_grad()
             outputs = network(images.to(case.device, non_blocking=True))
             loss = cross_entropy(outputs, labels.to(case.device, non_blocking=True))
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             total += loss.item()
         return total
@@ -187,7 +187,7 @@ def bare_turn(case: Case) -> Turn:
             optimizer.zero_grad()
             with torch.autocast(compute.device, torch.bfloat16, enabled=compute.precision == "bf16"):
                 outputs = network(images)
-            cross_entropy(outputs.float(), labels).backward()
+            cross_entropy(outputs.float(), labels).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
 
     return turn
@@ -277,28 +277,28 @@ def throughput(case: Case, cores: list[int], rounds: int) -> dict[str, Any]:
 def overhead(case: Case) -> dict[str, Any]:
     """What the loop adds to a bare step, as a share of it: the median over pairs of epochs."""
     assert case.compute is not None
-    bare_epoch, bare, ours = bare_turn(case), [], []
+    bare_epoch = bare_turn(case)
     timed(bare_epoch, case)
+    bare: list[float] = []
+    marks = [time.perf_counter()]
 
     def after_epoch(_: dict[str, Any]) -> None:
-        nonlocal began
-        ours.append(time.perf_counter() - began)
+        marks.append(time.perf_counter())
         bare.append(timed(bare_epoch, case))
-        began = time.perf_counter()
+        marks.append(time.perf_counter())
 
-    started = began = time.perf_counter()
     our_turn(case, after_epoch)()
-    once = time.perf_counter() - started - sum(ours) - sum(bare)
+    ours = [end - begin for begin, end in zip(marks[::2], marks[1::2], strict=False)]
     loop = statistics.median(o / b - 1 for o, b in zip(ours[1:], bare[1:], strict=True))
     checkpoints = checkpoint_share(case, case.compute)
     return {
         "network": f"{case.spec.name} at width {case.spec.width:g}",
         "compute": case.compute.to_json(),
-        "bare_step_seconds": statistics.median(bare) * case.batch / case.examples,
+        "bare_step_seconds": statistics.median(bare) / -(-case.examples // case.batch),
         "loop": loop,
         "checkpoints": checkpoints,
         "overhead": loop + checkpoints,
-        "once_seconds": once,
+        "once_seconds": ours[0] - statistics.median(ours),
     }
 
 
