@@ -10,7 +10,7 @@ the first turn of each is not counted. Ratios of one run are what counts: images
 
 The overhead is measured on one thread, within one training of many epochs: after every epoch of the loop comes one of forward,
 backward and step over batches that lie ready, in the same arithmetic and with the same fused optimiser, and the two are compared.
-The price of a checkpoint, written every 30 s at most, is measured apart and added; what a training costs once is told apart.
+The price of a checkpoint, written every 30 s at most, is measured apart and added.
 """
 
 from __future__ import annotations
@@ -298,7 +298,6 @@ def overhead(case: Case) -> dict[str, Any]:
         "loop": loop,
         "checkpoints": checkpoints,
         "overhead": loop + checkpoints,
-        "once_seconds": ours[0] - statistics.median(ours),
     }
 
 

@@ -10,7 +10,7 @@ import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias, TypeVar, cast
+from typing import Any, Final, Literal, TypeAlias, cast
 
 import torch
 from torch import Tensor
@@ -34,9 +34,8 @@ STEP_SECONDS: Final = 1.0
 PROBE_BATCH: Final = 16
 
 Precision: TypeAlias = Literal["fp32", "bf16"]
-PRECISIONS: Final[tuple[Precision, ...]] = ("fp32", "bf16")
-
-OptionT = TypeVar("OptionT")
+OPTIONS: Final[tuple[tuple[Precision, bool], ...]] = (("fp32", False), ("fp32", True), ("bf16", True), ("bf16", False))
+"""Precision and whether channels come last, in the order in which they are preferred; bf16 kernels are made for channels last."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,9 +68,8 @@ def choose(spec: NetworkSpec, recipe: Recipe, *, wish: Mapping[str, Any], total_
             channels_last=last,
             compile=wish["compile"] is True,
         )
-        for precision, last in itertools.product(
-            _open(wish["precision"], PRECISIONS), _open(wish["channels_last"], (False, True))
-        )
+        for precision, last in OPTIONS
+        if wish["precision"] in ("auto", precision) and wish["channels_last"] in ("auto", last)
     ]
     if len(options) == 1 and wish["compile"] != "auto":
         apply(options[0])
@@ -193,7 +191,3 @@ def _device(wish: str) -> Literal["cpu", "cuda"]:
     if wish == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return cast(Literal["cpu", "cuda"], wish)
-
-
-def _open(wish: object, options: tuple[OptionT, ...]) -> tuple[OptionT, ...]:
-    return options if wish == "auto" else (cast(OptionT, wish),)
