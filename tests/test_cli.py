@@ -101,7 +101,7 @@ class TestCheck:
         assert called("check", str(tmp_path / "tiny.toml")) == Done(
             0,
             "tiny is a study without faults: 1 data set x 1 network x 1 pruning x 2 arms x 3 seeds.\n"
-            "It will compare retrain with scratch-b, margin 1 points.\n",
+            "It will compare retrain with scratch-b, margin 1 point.\n",
             "",
         )
 

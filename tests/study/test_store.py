@@ -44,6 +44,7 @@ def test_a_stage_is_absent_until_it_is_committed(store: Store, stage: Stage) -> 
 def test_checkpoints_do_not_become_part_of_the_artifact(store: Store, stage: Stage) -> None:
     finish(store, stage)
     assert not (store.folder(stage.key) / SCRATCH).exists()
+    assert SCRATCH not in (store.folder(stage.key) / "manifest.json").read_text()
 
 
 @pytest.mark.parametrize("damage", ["result.json", "manifest.json"])

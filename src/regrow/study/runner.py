@@ -121,7 +121,7 @@ class Job:
         self.failures: dict[str, str] = {}
         self._attempts: dict[str, int] = {}
         self._not_before: dict[str, float] = {}
-        self._epochs: dict[str, Event] = {}
+        self._progress: dict[str, Event] = {}
         self._started = time.monotonic()
         self._pace = _Pace()
 
@@ -160,10 +160,10 @@ class Job:
         """Take note of one event; whether a stage ended."""
         key = event["key"]
         if event["event"] == "progress":
-            self._epochs[key] = event
+            self._progress[key] = {**self._progress.get(key, {}), **event}
             return False
         stage = self.running.pop(key)
-        self._epochs.pop(key, None)
+        self._progress.pop(key, None)
         if event["event"] == "done":
             self._pace.note(stage, self.store.result(key))
         elif event["event"] == "busy":
@@ -200,7 +200,7 @@ class Job:
         )
 
     def _running_row(self, stage: Stage) -> Running:
-        event = self._epochs.get(stage.key, {})
+        event = self._progress.get(stage.key, {})
         epochs = int(stage.settings["recipe"]["epochs"]) if stage.kind == "train" else 0
         return Running(label=stage.label, epoch=event.get("epoch", 0), epochs=epochs, loss=event.get("loss"))
 
@@ -209,7 +209,7 @@ class Job:
         left = []
         for key, stage in found.stages.items():
             if stage.kind == "train" and self.store.result(key) is None and key not in self.failures:
-                share = self._epochs.get(key, {}).get("epoch", 0) / stage.settings["recipe"]["epochs"]
+                share = self._progress.get(key, {}).get("share", 0.0)
                 left.append((_architecture(stage), stage.work * (1 - share)))
         return left
 

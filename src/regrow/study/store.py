@@ -81,15 +81,18 @@ class Store:
     def commit(self, stage: Stage, result: Mapping[str, Any], provenance: Mapping[str, Any]) -> None:
         """Turn the stage's partial folder into its artifact, in one rename."""
         folder = self.partial(stage.key)
-        shutil.rmtree(folder / SCRATCH, ignore_errors=True)
         (folder / "stage.json").write_text(pretty_json(stage.to_json()))
         (folder / "result.json").write_text(pretty_json(result))
         (folder / "provenance.json").write_text(pretty_json(provenance))
-        files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "manifest.json")
+        files = sorted(
+            path for path in folder.rglob("*") if path.is_file() and not _is_left_out(path.relative_to(folder))
+        )
         (folder / "manifest.json").write_text(pretty_json({str(p.relative_to(folder)): file_digest(p) for p in files}))
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(self.folder(stage.key))
         folder.rename(self.folder(stage.key))
+        # Only now: killed before the rename, the stage still has its checkpoint to go on from.
+        shutil.rmtree(self.folder(stage.key) / SCRATCH, ignore_errors=True)
 
     @contextlib.contextmanager
     def lock(self, key: str) -> Iterator[bool]:
@@ -133,6 +136,11 @@ class Store:
         shutil.rmtree(target, ignore_errors=True)
         with contextlib.suppress(FileNotFoundError):
             self.folder(key).rename(target)
+
+
+def _is_left_out(path: Path) -> bool:
+    """Whether a file of a partial stage is no part of the artifact that the manifest vouches for."""
+    return path.parts[0] in (SCRATCH, "manifest.json")
 
 
 def _try_lock(handle: int) -> bool:

@@ -13,7 +13,7 @@ from regrow.study.store import Store
 from regrow.training.recipe import Recipe
 
 Tell = Callable[[dict[str, Any]], None]
-"""Takes progress: `epoch` and `loss`."""
+"""Takes progress: `epoch` and `loss` after an epoch, `share` of all steps now and then."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

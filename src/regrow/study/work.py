@@ -58,14 +58,14 @@ def train_network(task: Task) -> Result:
     """Train; a loss that is no longer finite is a result too, so that it is found once and reported plainly."""
     compute, recipe = _compute(task), task.recipe
     examples, validation = open_training(task.input_folder("data"), compute.device)
-    stream_of = task.stage.settings["stream"]
+    stream_of, loader_workers = task.stage.settings["stream"], int(task.stage.local["loader_workers"])
     stream = open_stream(
         examples,
         recipe.batch,
         stream_of["seed"],
         stream_of["augment"],
         compute.channels_last,
-        int(task.stage.local["loader_workers"]),
+        loader_workers,
     )
     network = _start(task)
     try:
@@ -79,6 +79,8 @@ def train_network(task: Task) -> Result:
             folder=task.folder,
             seed=stream_of["seed"],
             on_epoch=lambda row: task.tell({"epoch": row["epoch"], "loss": row["train_loss"]}),
+            on_tick=lambda done, steps: task.tell({"share": done / steps}),
+            loader_workers=loader_workers,
             loggers=task.stage.local["loggers"].split(),
             label=task.stage.label,
         )
