@@ -179,7 +179,8 @@ def _summary(study: Study) -> str:
     ]
     size = " x ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
     first, second = study.contrast
-    return f"{study.name} is a study without faults: {size}.\nIt will compare {first} with {second}, margin {study.margin:g} {'point' if study.margin == 1 else 'points'}."
+    margin = f"{study.margin:g} {'point' if study.margin == 1 else 'points'}"
+    return f"{study.name} is a study without faults: {size}.\nIt will compare {first} with {second}, margin {margin}."
 
 
 @app.command("plan")
