@@ -241,13 +241,24 @@ def test_ctrl_c_ends_with_one_line_that_says_how_to_go_on(tmp_path: Path) -> Non
     (tmp_path / "tiny.toml").write_text(STUDY.replace("epochs = 2", "epochs = 5000"))
     command = [sys.executable, "-m", "regrow", "run", "tiny.toml", "--workers", "1", "--quiet"]
     process: subprocess.Popen[Any] = subprocess.Popen(
-        command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=listen_to_ctrl_c,
     )
     wait_for(tmp_path / "regrow-runs" / "store")
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
     assert err.strip() == "Stopped. What is finished is kept; go on with: regrow run tiny.toml --workers 1"
+
+
+def listen_to_ctrl_c() -> None:
+    """Tests that run in the background of a shell inherit deaf ears."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_for(path: Path) -> None:

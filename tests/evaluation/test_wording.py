@@ -78,7 +78,7 @@ def test_what_weakens_the_claim_is_said() -> None:
 def test_undecided_explains_itself() -> None:
     text = said("undecided")
     assert "the seeds show neither a difference between retrain and scratch-b nor that they are equivalent" in text
-    assert "more paired seeds would decide it with a chance of 80 %" in text
+    assert "further paired seeds would decide it with a chance of 80 %" in text
 
 
 def test_a_family_is_said_to_be_corrected() -> None:

@@ -69,7 +69,7 @@ def sentence(
     said = f"{_answer(contrast, word)}or {contrast.label}, {finding}. {_numbers(contrast, difference, family)}."
     if needed is not None:
         said += (
-            f" If the true difference is the one seen, {seed_range(needed)} more paired seeds would decide it with a chance of "
+            f" If the true difference is the one seen, {seed_range(needed)} further paired seeds would decide it with a chance of "
             "80 %, judged by the wider interval of an extended study."
         )
     return said

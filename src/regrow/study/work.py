@@ -31,7 +31,7 @@ from regrow.study.artifacts import ARCHITECTURE, WEIGHTS, write_correct
 from regrow.study.task import Task
 from regrow.training.checkpoint import load_weights, save_weights
 from regrow.training.compute import Compute
-from regrow.training.loop import train
+from regrow.training.loop import Trained, train
 from regrow.training.machine import apply
 from regrow.training.trial import choose, seconds_per_step
 
@@ -56,34 +56,10 @@ def count_cost(task: Task) -> Result:
 
 def train_network(task: Task) -> Result:
     """Train; a loss that is no longer finite is a result too, so that it is found once and reported plainly."""
-    compute, recipe = _compute(task), task.recipe
-    examples, validation = open_training(task.input_folder("data"), compute.device)
-    stream_of, loader_workers = task.stage.settings["stream"], int(task.stage.local["loader_workers"])
-    stream = open_stream(
-        examples,
-        recipe.batch,
-        stream_of["seed"],
-        stream_of["augment"],
-        compute.channels_last,
-        loader_workers,
-    )
+    compute = _compute(task)
     network = _start(task)
     try:
-        trained = train(
-            network,
-            stream=stream,
-            first_epoch=stream_of["epoch"],
-            validation=validation,
-            recipe=recipe,
-            compute=compute,
-            folder=task.folder,
-            seed=stream_of["seed"],
-            on_epoch=lambda row: task.tell({"epoch": row["epoch"], "loss": row["train_loss"]}),
-            on_tick=lambda done, steps: task.tell({"share": done / steps}),
-            loader_workers=loader_workers,
-            loggers=task.stage.local["loggers"].split(),
-            label=task.stage.label,
-        )
+        trained = _trained(task, network, compute)
     except DivergenceError as error:
         return {"diverged": True, "message": str(error)}
     save_weights(network, task.folder / WEIGHTS)
@@ -98,6 +74,30 @@ def train_network(task: Task) -> Result:
         "steps": trained.steps,
         "examples": trained.examples,
     }
+
+
+def _trained(task: Task, network: nn.Module, compute: Compute) -> Trained:
+    """The network trained in place, on the stage's part of its seed's stream."""
+    read, local, recipe = task.stage.settings["stream"], task.stage.local, task.recipe
+    examples, validation = open_training(task.input_folder("data"), compute.device)
+    loader_workers = int(local["loader_workers"])
+    return train(
+        network,
+        stream=open_stream(
+            examples, recipe.batch, read["seed"], read["augment"], compute.channels_last, loader_workers
+        ),
+        first_epoch=read["epoch"],
+        validation=validation,
+        recipe=recipe,
+        compute=compute,
+        folder=task.folder,
+        seed=read["seed"],
+        on_epoch=lambda row: task.tell({"epoch": row["epoch"], "loss": row["train_loss"]}),
+        on_tick=lambda done, steps: task.tell({"share": done / steps}),
+        loader_workers=loader_workers,
+        loggers=local["loggers"].split(),
+        label=task.stage.label,
+    )
 
 
 def prune_network(task: Task) -> Result:
