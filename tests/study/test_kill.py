@@ -18,6 +18,9 @@ from tests.study.conftest import command, environment, write_tiny
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds child processes through /proc")
 
+PATIENCE = 900
+"""Seconds for a whole run, on a machine that has other things to do."""
+
 MEASURED = ("_seconds", "_per_second", "_joules")
 
 
@@ -47,14 +50,17 @@ def run(study: Path, out: Path) -> dict[str, Any]:
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr
     return dict(json.loads((out / "tiny" / "results.json").read_text()))
 
 
-def interrupt(study: Path, out: Path, victim: str, delay: float) -> bool:
-    """Start the study, kill -9 the victim after `delay` seconds; whether there was still something to kill."""
+def interrupt(study: Path, out: Path, victim: str, delay: float, *, last: bool) -> bool:
+    """Start the study, kill -9 the victim after `delay` seconds; whether there was still something to kill.
+
+    A runner that lost a worker carries on: to the end after the last kill, else until it is killed as well a little later.
+    """
     with subprocess.Popen(
         command("run", str(study), "--out", str(out), "--quiet", "--workers", "2"),
         env=environment(),
@@ -66,9 +72,12 @@ def interrupt(study: Path, out: Path, victim: str, delay: float) -> bool:
         alive = process.poll() is None
         for pid in {"runner": [process.pid], "worker": workers[:1], "both": [process.pid, *workers]}[victim]:
             _kill(pid)
-        if victim == "worker":
-            process.wait(timeout=280)  # the runner carries on with a new worker
+        if victim == "worker" and last:
+            process.wait(timeout=PATIENCE)
         else:
+            if victim == "worker":
+                time.sleep(2)
+                process.kill()
             process.wait(timeout=10)
             _wait_until_gone(workers)
     return alive
@@ -99,7 +108,10 @@ def _runs(pid: int) -> bool:
 def check(tmp_path: Path, kills: list[tuple[str, float]], *, epochs: int, seeds: int) -> None:
     study = write_tiny(tmp_path, epochs=epochs, seeds=seeds)
     reference = without_provenance(run(study, tmp_path / "reference"))
-    hits = [interrupt(study, tmp_path / "killed", victim, delay) for victim, delay in kills]
+    hits = [
+        interrupt(study, tmp_path / "killed", victim, delay, last=number == len(kills))
+        for number, (victim, delay) in enumerate(kills, start=1)
+    ]
     assert sum(hits) >= len(kills) // 2, "the study was over before it could be killed"
     assert without_provenance(run(study, tmp_path / "killed")) == reference
 
@@ -109,7 +121,7 @@ def test_killed_once_each_runner_worker_and_both_equals_uninterrupted(tmp_path: 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 def test_killed_at_ten_random_moments_equals_uninterrupted(tmp_path: Path) -> None:
     chance = random.Random(int(os.environ.get("REGROW_KILL_SEED", "0")))
     kills = [(chance.choice(["runner", "worker", "both"]), chance.uniform(1, 12)) for _ in range(10)]
