@@ -37,8 +37,12 @@ class StageKind:
 STAGE_KINDS: Final[Table[StageKind]] = Table(
     "kind of stage",
     {
-        "data": StageKind(summary="decode and split a data set once", target="regrow.study.work:prepare_data", code=1),
-        "cost": StageKind(summary="count MACs, parameters and memory", target="regrow.study.work:count_cost", code=1),
+        "data": StageKind(
+            summary="decode and split a data set once", target="regrow.study.groundwork:prepare_data", code=1
+        ),
+        "cost": StageKind(
+            summary="count MACs, parameters and memory", target="regrow.study.groundwork:count_cost", code=1
+        ),
         "trial": StageKind(
             summary="choose device, precision and layout by a short timed trial",
             target="regrow.study.work:run_trial",

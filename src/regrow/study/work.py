@@ -1,4 +1,4 @@
-"""The work of each kind of stage. Runs in workers; the only module of this folder that imports torch.
+"""The work of training, pruning and evaluating. Runs in workers; with `groundwork.py`, what imports torch in this folder.
 
 Every function takes a `Task` and returns a JSON value, the stage's result. It reads its inputs' artifacts from the store and
 leaves files in the task's folder.
@@ -17,13 +17,10 @@ from torch import nn
 from regrow.channels.architecture import write_architecture
 from regrow.channels.carve import carve
 from regrow.data.examples import open_training
-from regrow.data.prepare import prepare
-from regrow.data.settings import DataSettings
 from regrow.data.stream import open_stream
 from regrow.errors import DivergenceError
 from regrow.evaluation.accuracy import evaluate
 from regrow.networks.build import build
-from regrow.networks.cost import cost
 from regrow.networks.spec import NetworkSpec
 from regrow.pruning.norms import reestimate_norms
 from regrow.pruning.prune import prune
@@ -40,18 +37,6 @@ Result = dict[str, Any]
 NORM_BATCHES = 20
 """Batches of training examples from which norm statistics are re-estimated."""
 NORM_BATCH = 200
-
-
-def prepare_data(task: Task) -> Result:
-    """Decode and split."""
-    settings = {name: value for name, value in task.stage.settings.items() if name != "content"}
-    return prepare(DataSettings(**settings, **task.stage.local), task.folder)
-
-
-def count_cost(task: Task) -> Result:
-    """MACs, parameters and activation memory."""
-    counted = cost(task.spec)
-    return {"macs": counted.macs, "params": counted.params, "peak_activation_bytes": counted.peak_activation_bytes}
 
 
 def train_network(task: Task) -> Result:
