@@ -26,10 +26,13 @@ from regrow.study.comparison import (
 )
 from regrow.study.stage import Stage
 from regrow.study.stages import (
+    PRIORITY,
+    Ground,
     arm_stage,
     cost_stage,
     data_stage,
     dense_stage,
+    evaluate_reestimated_stage,
     evaluate_stage,
     prune_stage,
     trial_stage,
@@ -123,7 +126,15 @@ class Expander:
         dense_macs, small_macs = int(dense_cost["macs"]), int(small_cost["macs"])
         plans = plan_arms(self.study, comparison, dense_macs, small_macs)
         self.found.arms.append((comparison, plans))
-        walk = _Walk(self, comparison, data, compute, dense_macs, small_macs, plans)
+        ground = Ground(
+            study=self.study,
+            comparison=comparison,
+            compute=compute,
+            data=data,
+            dense_macs=dense_macs,
+            small_macs=small_macs,
+        )
+        walk = _Walk(self, comparison, ground, plans)
         rates = walk.tune() if self.study.retrain.tune_lr else walk.untuned()
         walk.report(rates)
 
@@ -149,17 +160,11 @@ class _Walk:
 
     owner: Expander
     comparison: Comparison
-    data: Stage
-    compute: Compute
-    dense_macs: int
-    small_macs: int
+    ground: Ground
     plans: tuple[ArmPlan, ...]
 
-    def _macs(self, plan: ArmPlan) -> int:
-        return self.dense_macs if plan.arm.network == "dense" else self.small_macs
-
     def _dense(self, seed: int) -> Stage:
-        return dense_stage(self.owner.study, self.comparison, seed, self.compute, self.data, self.dense_macs)
+        return dense_stage(self.ground, seed)
 
     def _pruned(self, plan: ArmPlan, seed: int) -> Stage:
         method = "random" if plan.arm.channels == "random" else self.comparison.method
@@ -168,16 +173,14 @@ class _Walk:
     def _arm(self, plan: ArmPlan, seed: int, lr: float) -> Stage:
         """The arm's training; what it inherits from is needed too."""
         pruned = self._pruned(plan, seed)
-        stage = arm_stage(
-            self.owner.study, self.comparison, plan, seed, lr, pruned, self.compute, self.data, self._macs(plan)
-        )
+        stage = arm_stage(self.ground, plan, seed, lr, pruned)
         if plan.arm.weights == "carved":
             self._inherit(pruned, seed)
         return stage
 
     def _inherit(self, pruned: Stage, seed: int) -> None:
         for stage in (self._dense(seed), pruned):
-            self.owner.need(_sooner(stage, 1) if seed in self.owner.tune_seeds else stage)
+            self.owner.need(_sooner(stage, "tuning dense") if seed in self.owner.tune_seeds else stage)
 
     def untuned(self) -> dict[str, float | None]:
         """Without tuning: the dense lr for all, the final lr for fine-tune, as in the paper."""
@@ -214,7 +217,7 @@ class _Walk:
 
     def _tuning_loss(self, plan: ArmPlan, lr: float) -> float | None:
         """Mean validation loss over the tuning seeds; None where one is not finished."""
-        results = [self.owner.need(_sooner(stage, 2)) for stage in self._tuning_stages(plan, lr)]
+        results = [self.owner.need(_sooner(stage, "tuning")) for stage in self._tuning_stages(plan, lr)]
         if any(result is None for result in results):
             return None
         losses = [math.inf if result["diverged"] else float(result["validation_loss"]) for result in results if result]
@@ -258,15 +261,15 @@ class _Walk:
         """The stages whose numbers the report shows."""
         for seed in self.owner.study.seed_list:
             dense = self._dense(seed)
-            self._run("dense", seed, self.comparison.dense, self.owner.study.train.lr, dense, self.dense_macs)
+            self._run("dense", seed, self.comparison.dense, self.owner.study.train.lr, dense)
             self._right_after_pruning(seed)
             for plan in self.plans:
                 lr = rates[plan.name]
                 if lr is not None:
-                    self._run(plan.name, seed, plan.spec, lr, self._arm(plan, seed, lr), self._macs(plan))
+                    self._run(plan.name, seed, plan.spec, lr, self._arm(plan, seed, lr))
 
-    def _run(self, arm: str, seed: int, spec: NetworkSpec, lr: float, train: Stage, macs: int) -> None:
-        evaluate = evaluate_stage(spec, train, self.data, self.compute, macs=macs * self._test_examples())
+    def _run(self, arm: str, seed: int, spec: NetworkSpec, lr: float, train: Stage) -> None:
+        evaluate = evaluate_stage(self.ground, spec, train)
         self.owner.found.runs.append(
             Run(comparison=self.comparison, arm=arm, seed=seed, spec=spec, lr=lr, train=train, evaluate=evaluate)
         )
@@ -279,27 +282,16 @@ class _Walk:
     def _right_after_pruning(self, seed: int) -> None:
         pruned = prune_stage(self.comparison, self.comparison.method, seed, self._dense(seed))
         self.owner.need(pruned)
-        for norms in ("stored", "re-estimated"):
-            stage = evaluate_stage(
-                self.comparison.pruned,
-                pruned,
-                self.data,
-                self.compute,
-                norms=norms,
-                seed=seed,
-                epoch=dense_epochs(self.owner.study),
-                macs=self.small_macs * self._test_examples(),
-            )
+        stored = evaluate_stage(self.ground, self.comparison.pruned, pruned)
+        reestimated = evaluate_reestimated_stage(self.ground, pruned, seed)
+        for norms, stage in (("stored", stored), ("re-estimated", reestimated)):
             self.owner.need(stage)
             self.owner.found.pruned.append((self.comparison, seed, norms, stage))
 
-    def _test_examples(self) -> int:
-        return self.comparison.facts.test or 0
 
-
-def _sooner(stage: Stage, priority: int) -> Stage:
+def _sooner(stage: Stage, purpose: str) -> Stage:
     """The same stage, to be run earlier: others wait for it."""
-    return replace(stage, priority=priority)
+    return replace(stage, priority=PRIORITY[purpose])
 
 
 def expand(study: Study, lookup: Lookup, *, assume: bool = False) -> Expansion:

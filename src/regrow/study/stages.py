@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from regrow.study.machine import processor_name
 from regrow.study.stage import Stage
 from regrow.training.compute import Compute
 from regrow.training.recipe import Recipe
+
+PRIORITY = {"tuning dense": 1, "tuning": 2, "dense": 3, "arm": 4, "evaluate": 5}
+"""Lower runs earlier. Tuning comes first, since all arms wait for it; what else is ready fills the gaps."""
 
 _NOT_IDENTITY = {"label", "augment", "loader_workers"}
 """Data settings that do not change the decoded files: augmentation belongs to training, workers change no bit."""
@@ -75,25 +79,32 @@ def probe_stage(spec: NetworkSpec, recipe: Recipe, compute: Compute) -> Stage:
     return Stage(kind="probe", settings=settings, label=f"timing of {spec.name}")
 
 
-def dense_stage(study: Study, comparison: Comparison, seed: int, compute: Compute, data: Stage, macs: int) -> Stage:
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """What all stages of one comparison stand on."""
+
+    study: Study
+    comparison: Comparison
+    compute: Compute
+    """The study's arithmetic, resolved."""
+
+    data: Stage
+    dense_macs: int
+    small_macs: int
+
+    def macs(self, spec: NetworkSpec) -> int:
+        """MACs of the dense or of the pruned network."""
+        return self.dense_macs if spec == self.comparison.dense else self.small_macs
+
+
+def dense_stage(ground: Ground, seed: int) -> Stage:
     """The dense network of one seed, trained or taken over."""
+    study, spec = ground.study, ground.comparison.dense
     if study.dense.checkpoint is not None:
-        return _import_stage(study.dense.checkpoint, comparison.dense)
+        return _import_stage(study.dense.checkpoint, spec)
     recipe = base_recipe(study, epochs=dense_epochs(study), lr=study.train.lr)
-    start = {"weights": "fresh", "seed": seed, "role": "dense"}
-    return train_stage(
-        study,
-        comparison,
-        comparison.dense,
-        recipe,
-        start,
-        seed,
-        0,
-        compute,
-        data,
-        macs,
-        label=f"dense, seed {seed}",
-        priority=3,
+    return _train_stage(
+        ground, spec, recipe, seed, start=_fresh(seed, "dense"), label=f"dense, seed {seed}", priority=PRIORITY["dense"]
     )
 
 
@@ -127,108 +138,79 @@ def prune_stage(comparison: Comparison, method: str, seed: int, dense: Stage) ->
     )
 
 
-def arm_stage(
-    study: Study,
-    comparison: Comparison,
-    plan: ArmPlan,
-    seed: int,
-    lr: float,
-    pruned: Stage,
-    compute: Compute,
-    data: Stage,
-    macs: int,
-) -> Stage:
-    """One arm of one seed at one peak lr."""
-    recipe = plan.recipe(study, lr)
-    label = f"{plan.name} {comparison.label}, seed {seed}"
-    if plan.arm.weights == "fresh":
-        role = "dense" if plan.arm.network == "dense" else "scratch"
-        start: dict[str, Any] = {"weights": "fresh", "seed": seed, "role": role}
-        return train_stage(
-            study, comparison, plan.spec, recipe, start, seed, 0, compute, data, macs, label=label, priority=4
-        )
-    start = {"weights": "carved"}
-    first = dense_epochs(study)
-    return train_stage(
-        study,
-        comparison,
+def arm_stage(ground: Ground, plan: ArmPlan, seed: int, lr: float, pruned: Stage) -> Stage:
+    """One arm of one seed at one peak lr; `pruned` is what it inherits from, if it does."""
+    inherits = plan.arm.weights == "carved"
+    role = "dense" if plan.arm.network == "dense" else "scratch"
+    return _train_stage(
+        ground,
         plan.spec,
-        recipe,
-        start,
+        plan.recipe(ground.study, lr),
         seed,
-        first,
-        compute,
-        data,
-        macs,
-        label=label,
-        priority=4,
-        pruned=pruned,
+        start={"weights": "carved"} if inherits else _fresh(seed, role),
+        first_epoch=dense_epochs(ground.study) if inherits else 0,
+        pruned=pruned if inherits else None,
+        label=f"{plan.name} {ground.comparison.label}, seed {seed}",
+        priority=PRIORITY["arm"],
     )
 
 
-def train_stage(
-    study: Study,
-    comparison: Comparison,
+def _fresh(seed: int, role: str) -> dict[str, Any]:
+    """A start from newly drawn weights. Each role has its own, so scratch weights are independent of the dense network's."""
+    return {"weights": "fresh", "seed": seed, "role": role}
+
+
+def _train_stage(
+    ground: Ground,
     spec: NetworkSpec,
     recipe: Recipe,
-    start: dict[str, Any],
     seed: int,
-    first_epoch: int,
-    compute: Compute,
-    data: Stage,
-    macs: int,
     *,
+    start: dict[str, Any],
     label: str,
     priority: int,
+    first_epoch: int = 0,
     pruned: Stage | None = None,
 ) -> Stage:
-    """One training: dense network and arms alike."""
+    """One training: dense network and arms alike. `first_epoch` is where it begins to read its seed's stream."""
+    facts, loader_workers = ground.comparison.facts, ground.comparison.data.loader_workers
     settings = {
         "network": spec.to_json(),
         "start": start,
-        "stream": {"seed": seed, "epoch": first_epoch, "augment": comparison.facts.augment},
+        "stream": {"seed": seed, "epoch": first_epoch, "augment": facts.augment},
         "recipe": recipe.to_json(),
-        "compute": compute.to_json(),
+        "compute": ground.compute.to_json(),
     }
-    inputs = {"data": data.key} | ({"pruned": pruned.key} if pruned is not None else {})
     return Stage(
         kind="train",
         settings=settings,
-        inputs=inputs,
-        local={"loader_workers": str(comparison.data.loader_workers), "loggers": " ".join(study.train.loggers)},
+        inputs={"data": ground.data.key} | ({"pruned": pruned.key} if pruned is not None else {}),
+        local={"loader_workers": str(loader_workers), "loggers": " ".join(ground.study.train.loggers)},
         label=label,
         priority=priority,
-        work=float(training_flops(macs, comparison.facts.train, recipe.epochs)),
+        work=float(training_flops(ground.macs(spec), facts.train, recipe.epochs)),
     )
 
 
-def evaluate_stage(
-    spec: NetworkSpec,
-    weights: Stage,
-    data: Stage,
-    compute: Compute,
-    *,
-    norms: str = "stored",
-    seed: int = 0,
-    epoch: int = 0,
-    macs: int,
-) -> Stage:
-    """Measure one network on the test set, once.
+def evaluate_stage(ground: Ground, spec: NetworkSpec, weights: Stage) -> Stage:
+    """Measure one network on the test set, once, as it is."""
+    return _evaluate_stage(ground, spec, weights, {"norms": "stored"})
 
-    `norms` is `stored`, or `re-estimated` to recompute norm statistics on training examples (epoch `epoch` of stream `seed`) first.
-    """
-    settings: dict[str, Any] = {
-        "network": spec.to_json(),
-        "norms": norms,
-        "compute": {**compute.to_json(), "precision": "fp32", "compile": False},
-    }
-    if norms == "re-estimated":
-        settings["stream"] = {"seed": seed, "epoch": epoch}
+
+def evaluate_reestimated_stage(ground: Ground, weights: Stage, seed: int) -> Stage:
+    """Measure a network right after pruning, its norm statistics recomputed on the training examples that would come next."""
+    stream = {"seed": seed, "epoch": dense_epochs(ground.study)}
+    return _evaluate_stage(ground, ground.comparison.pruned, weights, {"norms": "re-estimated", "stream": stream})
+
+
+def _evaluate_stage(ground: Ground, spec: NetworkSpec, weights: Stage, norms: dict[str, Any]) -> Stage:
+    # fp32 for every network, however it was trained: the test set is no place for rounding.
+    compute = {**ground.compute.to_json(), "precision": "fp32", "compile": False}
     return Stage(
         kind="evaluate",
-        settings=settings,
-        inputs={"data": data.key, "weights": weights.key},
+        settings={"network": spec.to_json(), "compute": compute, **norms},
+        inputs={"data": ground.data.key, "weights": weights.key},
         label=f"evaluate {weights.label}",
-        priority=5,
-        work=float(FORWARD_FLOPS_PER_MAC * macs),
+        priority=PRIORITY["evaluate"],
+        work=float(FORWARD_FLOPS_PER_MAC * ground.macs(spec) * (ground.comparison.facts.test or 0)),
     )
