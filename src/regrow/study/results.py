@@ -272,7 +272,7 @@ class Collector:
             "commit": commit(),
             "machine": machine(),
             "versions": versions(),
-            "store": str(self.store.root.resolve()),
+            "store": str(self.store.root),
             "started": min((stage["started"] for stage in stages), default=None),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "attempts": sum(stage["attempts"] for stage in stages),
