@@ -35,7 +35,7 @@ def test_groups_inside_their_tensors_pass() -> None:
     ids=["past the end", "before the start", "no such axis"],
 )
 def test_a_group_that_sticks_out_of_a_tensor_is_refused(part: Slice) -> None:
-    with pytest.raises(PruningError, match=r"group a has 3 channels.*b\.weight, whose shape is \(4, 5\)"):
+    with pytest.raises(PruningError, match=r"group a takes 3 indices.*b\.weight, whose shape is \(4, 5\)"):
         check_groups([Group("a", 3, (part,))], TENSORS)
 
 

@@ -3,9 +3,15 @@
 For every channel group it holds which indices of the *original* network live on, so the same architecture can be carved from the
 dense network, drawn afresh at its widths, or compared with another one. The file looks like this:
 
-    {"format": "regrow-architecture-1", "regrow": "0.1.0", "fingerprint": "<sha256 of the dense weights>",
-     "dense": {"name": "vgg16", "width": 1.0, "widths": [64, ...], "classes": 10, "shape": [3, 32, 32]},
-     "kept": [{"group": "features.conv1", "channels": 64, "indices": [0, 3, ...]}, ...]}
+    {"format": "regrow-architecture-2", "regrow": "0.1.0", "fingerprint": "<sha256 of the dense weights>",
+     "network": "torchvision.models.resnet:ResNet", "dense": null,
+     "kept": [{"group": "layer1.0.conv1", "channels": 64, "indices": [0, 3, ...],
+               "slices": [{"tensor": "layer1.0.conv1.weight", "axis": 0, "start": 0, "repeat": 1, "tile": 1, "order": null}, ...]}, ...],
+     "corrections": [{"module": "layer1.0.conv1", "attribute": "out_channels", "dense": 64, "small": 32}, ...]}
+
+Networks of the zoo declare their groups and build themselves at any widths: `dense` holds their specification, and they need
+neither slices nor corrections. For every other network the slices say where each group lives, and the corrections which Python
+numbers of which modules follow the new sizes, so the file can be applied without tracing the network again.
 
 Whatever a file from a stranger says, reading it runs no code, and a value that exists has passed every check here.
 """
@@ -22,17 +28,19 @@ from typing import Annotated, Any, Final, Literal, NoReturn
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
-from regrow.errors import ConfigError, Fault, UnknownNameError
+from regrow.errors import ConfigError, Fault, PruningError, UnknownNameError
 from regrow.files import pretty_json, write_atomic
+from regrow.networks.groups import Slice
 from regrow.networks.spec import NetworkSpec, Width, validated
 from regrow.networks.zoo import NETWORKS, check
 
-_Format = Literal["regrow-architecture-1"]
-_FORMAT: Final[_Format] = "regrow-architecture-1"
+_Format = Literal["regrow-architecture-2"]
+_FORMAT: Final[_Format] = "regrow-architecture-2"
 _LARGEST_FILE: Final = 64 * 2**20
 _CONFIG: Final = ConfigDict(extra="forbid", strict=True)
 
 Name = Annotated[str, Field(min_length=1, max_length=1000)]
+Index = Annotated[int, Field(ge=0)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,8 +55,27 @@ class KeptChannels:
     channels: Width
     """How many channels the group had there."""
 
-    indices: tuple[Annotated[int, Field(ge=0)], ...]
+    indices: tuple[Index, ...]
     """Which of them are kept: at least one, increasing, from 0."""
+
+    slices: tuple[Slice, ...] = ()
+    """Where the group lives; empty where the dense network declares its groups itself."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Correction:
+    """A Python number of a module that follows the new sizes: `head_dim` of `blocks.0.attn` was 64 and is 32."""
+
+    __pydantic_config__ = _CONFIG
+
+    module: str
+    """Name of the module; empty for the network itself."""
+
+    attribute: Name
+    """Dotted path from the module: `head_dim`, `normalized_shape.0`, `config.hidden_size`."""
+
+    dense: int
+    small: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,11 +84,17 @@ class Architecture:
 
     __pydantic_config__ = _CONFIG
 
-    dense: NetworkSpec
-    """The dense network."""
+    dense: NetworkSpec | None
+    """How to build the dense network, where a study can name it; None for a network that only its owner can build."""
 
     kept: tuple[KeptChannels, ...]
     """One entry per prunable group, in forward order."""
+
+    corrections: tuple[Correction, ...] = ()
+    """Python numbers of modules that follow the new sizes."""
+
+    network: Annotated[str, Field(max_length=1000)] = ""
+    """Class of the dense network, `module:name`; to be read, never imported."""
 
     fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     """`regrow.channels.fingerprint.fingerprint` of the dense network that was pruned."""
@@ -70,9 +103,13 @@ class Architecture:
     """Version of regrow that made it."""
 
     def __post_init__(self) -> None:
-        faults = _dense_faults(self.dense) or _kept_faults(self.dense, self.kept)
+        faults = _dense_faults(self.dense) if self.dense else []
+        faults = faults or (_zoo_faults(self.dense, self.kept) if self._declares_groups() else _kept_faults(self.kept))
         if faults:
             raise ConfigError(faults=faults)
+
+    def _declares_groups(self) -> bool:
+        return self.dense is not None and self.dense.name in NETWORKS
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -85,18 +122,27 @@ class Architecture:
         return {entry.group: entry.indices for entry in self.kept}
 
     def pruned_spec(self) -> NetworkSpec:
-        """The small network: it can be built, priced and trained from scratch without the dense one."""
+        """The small network: it can be built, priced and trained from scratch without the dense one.
+
+        Raises `PruningError` for the architecture of a network that a study cannot name.
+        """
+        if self.dense is None:
+            raise PruningError(
+                f"the dense network ({self.network or 'of unknown class'}) was handed over as an object, so only its owner can "
+                "build it: use regrow.regrow(architecture, factory, seed=...) with the function that builds it."
+            )
         return replace(self.dense, widths=self.widths)
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON types; `from_json` gives an equal value back."""
-        kept = [{**asdict(entry), "indices": list(entry.indices)} for entry in self.kept]
         return {
             "format": _FORMAT,
             "regrow": self.regrow,
             "fingerprint": self.fingerprint,
-            "dense": self.dense.to_json(),
-            "kept": kept,
+            "network": self.network,
+            "dense": self.dense.to_json() if self.dense else None,
+            "kept": [_kept_json(entry) for entry in self.kept],
+            "corrections": [asdict(correction) for correction in self.corrections],
         }
 
     @classmethod
@@ -104,7 +150,14 @@ class Architecture:
         """From untrusted JSON; raises `ConfigError` with a fault per mistake, each naming `where`."""
         file: _File = validated(_adapter(), value, where)
         try:
-            return cls(dense=file.dense, kept=file.kept, fingerprint=file.fingerprint, regrow=file.regrow)
+            return cls(
+                dense=file.dense,
+                kept=file.kept,
+                corrections=file.corrections,
+                network=file.network,
+                fingerprint=file.fingerprint,
+                regrow=file.regrow,
+            )
         except ConfigError as error:
             raise ConfigError(faults=[replace(fault, where=where) for fault in error.faults]) from None
 
@@ -146,8 +199,10 @@ class _File:
     format: _Format
     regrow: Name
     fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    dense: NetworkSpec
+    network: Annotated[str, Field(max_length=1000)]
+    dense: NetworkSpec | None
     kept: tuple[KeptChannels, ...]
+    corrections: tuple[Correction, ...]
 
 
 @functools.cache
@@ -160,6 +215,8 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _dense_faults(dense: NetworkSpec) -> list[Fault]:
+    if ":" in dense.name:  # a network from elsewhere: its groups are traced, so nothing here knows them
+        return []
     try:
         check(dense)
     except UnknownNameError as error:
@@ -169,7 +226,39 @@ def _dense_faults(dense: NetworkSpec) -> list[Fault]:
     return []
 
 
-def _kept_faults(dense: NetworkSpec, kept: tuple[KeptChannels, ...]) -> list[Fault]:
+def _kept_json(entry: KeptChannels) -> dict[str, Any]:
+    slices = [{**asdict(part), "order": None if part.order is None else list(part.order)} for part in entry.slices]
+    return {**asdict(entry), "indices": list(entry.indices), "slices": slices}
+
+
+def _kept_faults(kept: tuple[KeptChannels, ...]) -> list[Fault]:
+    """Faults of an architecture that carries its own groups."""
+    faults = []
+    names = [entry.group for entry in kept]
+    if doubled := sorted({name for name in names if names.count(name) > 1}):
+        faults.append(_fault("kept", f"every group has one entry; found several of {', '.join(doubled)}"))
+    for index, entry in enumerate(kept):
+        faults.extend(_index_faults(f"kept.{index}", entry))
+        if not entry.slices:
+            faults.append(_fault(f"kept.{index}.slices", f"{entry.group} must say which tensors hold its channels"))
+        for place, part in enumerate(entry.slices):
+            faults.extend(_slice_faults(f"kept.{index}.slices.{place}", part, entry.channels))
+    return faults
+
+
+def _slice_faults(key: str, part: Slice, channels: int) -> list[Fault]:
+    faults = []
+    if part.axis < 0 or part.start < 0:
+        faults.append(_fault(key, f"axis and start count from 0; found {part.axis} and {part.start}"))
+    if part.repeat < 1 or part.tile < 1:
+        faults.append(_fault(key, f"repeat and tile are at least 1; found {part.repeat} and {part.tile}"))
+    if part.order is not None and any(not 0 <= channel < channels for channel in part.order):
+        faults.append(_fault(f"{key}.order", f"the group has the channels 0 to {channels - 1}; found others"))
+    return faults
+
+
+def _zoo_faults(dense: NetworkSpec | None, kept: tuple[KeptChannels, ...]) -> list[Fault]:
+    assert dense is not None
     groups = NETWORKS[dense.name].groups(dense.width)
     if len(kept) != len(groups):
         rule = f"{dense.name} has {len(groups)} prunable groups and needs one entry for each; found {len(kept)}"

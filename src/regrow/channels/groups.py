@@ -51,9 +51,10 @@ def check_groups(groups: Iterable[Group], tensors: Mapping[str, Tensor]) -> None
                     f"group {group.name} names the tensor {part.tensor}, which the network does not have"
                 )
             size = tensor.shape[part.axis] if part.axis < tensor.ndim else 0
-            if part.start < 0 or part.start + group.channels > size:
+            length = part.length(group.channels)
+            if part.start < 0 or part.start + length > size:
                 raise PruningError(
-                    f"group {group.name} has {group.channels} channels from index {part.start} of axis {part.axis} of "
+                    f"group {group.name} takes {length} indices from index {part.start} of axis {part.axis} of "
                     f"{part.tensor}, whose shape is {tuple(tensor.shape)}"
                 )
 
@@ -73,5 +74,7 @@ def keep_masks(
             axes = masks.setdefault(part.tensor, {})
             if part.axis not in axes:
                 axes[part.axis] = torch.ones(tensors[part.tensor].shape[part.axis], dtype=torch.bool)
-            axes[part.axis][part.start : part.start + group.channels] &= keep_C
+            keep_here = keep_C if part.order is None else keep_C[list(part.order)]
+            keep_here = keep_here.repeat_interleave(part.repeat).repeat(part.tile)
+            axes[part.axis][part.start : part.start + len(keep_here)] &= keep_here
     return masks
