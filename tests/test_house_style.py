@@ -32,6 +32,7 @@ ORDER = (
     ("study",),
     ("report",),
     ("api",),
+    ("commands",),
     ("cli",),
     ("__main__", "__init__"),
 )
@@ -44,7 +45,7 @@ DOORS = {
     "scipy": ("evaluation/statistics.py",),
     "statsmodels": ("evaluation/statistics.py",),
     "plotly": ("report/",),
-    "typer": ("cli.py",),
+    "typer": ("cli.py", "commands/"),
     "pickle": (),
     "dill": (),
 }
