@@ -132,6 +132,7 @@ def settings_models() -> dict[str, type[BaseModel]]:
 
 TITLES: Final = {
     "networks": "Networks",
+    "sources": "Sources of other networks",
     "data": "Data sets and formats",
     "methods": "Pruning methods",
     "designs": "Designs: predefined widths",
@@ -143,6 +144,7 @@ TITLES: Final = {
 
 SHOWN: Final[dict[str, tuple[str, ...]]] = {
     "networks": ("source",),
+    "sources": ("extra", "given", "needs_trust"),
     "data": ("shape", "classes", "examples", "test_examples", "augment", "source"),
     "methods": ("needs_data", "seeded", "source"),
     "designs": ("network", "widths", "stages", "skip", "source"),

@@ -124,6 +124,7 @@ def run(
     out: str | Path = DEFAULT_OUT,
     set: Sequence[str] = (),  # noqa: A002 - the name of the option
     workers: int | None = None,
+    trust: bool = False,
     quiet: bool = False,
 ) -> Results:
     """Do what is missing of a study and write its report.
@@ -133,6 +134,7 @@ def run(
         out: the folder for everything; what is finished there is not done again.
         set: changes to the study, e.g. `["prune.fraction=0.3"]`; not with a `Study`, which is complete.
         workers: trainings side by side; never changes a result.
+        trust: let code run that the study names, a function of your own or a saved program.
         quiet: no live progress on stderr.
 
     Raises `ConfigError` with all faults of the study, `ProtocolError` where it would compare what cannot be compared, and the
@@ -140,8 +142,10 @@ def run(
     """
     from regrow.study.runner import run_study
 
-    whole = study if isinstance(study, Study) else load_study(study, set)
-    command = command_line(study if not isinstance(study, Study) else whole.name, out=out, workers=workers, set=set)
+    whole = study if isinstance(study, Study) else load_study(study, set, trust=trust)
+    whole = whole.trusting() if trust else whole
+    name = whole.name if isinstance(study, Study) else study
+    command = command_line(name, out=out, workers=workers, set=set, trust=trust)
     with _watching(quiet) as observer:
         outcome = run_study(whole, Path(out), workers=workers, observer=observer, command=command)
     results = Results(outcome.results, outcome.folder, outcome.failures)
@@ -157,7 +161,7 @@ def open_results(name: str | Path, *, out: str | Path = DEFAULT_OUT) -> Results:
     """
     path = _results_file(Path(name))
     if path is None:
-        path = Path(out) / load_study(name).name / RESULTS
+        path = Path(out) / load_study(name, trust=True).name / RESULTS  # only its name is read
         if not path.exists():
             hint = f"Run the study first: {command_line(name, out=out)}"
             raise ConfigError(faults=[Fault(where=str(path), key="", rule="there are no results yet", hint=hint)])
@@ -205,6 +209,7 @@ def command_line(
     out: str | Path = DEFAULT_OUT,
     workers: int | None = None,
     set: Sequence[str] = (),  # noqa: A002 - the name of the option
+    trust: bool = False,
 ) -> str:
     """The command that does the same again.
 
@@ -214,6 +219,7 @@ def command_line(
     options = ["--out", str(out)] if Path(out) != DEFAULT_OUT else []
     options += ["--workers", str(workers)] if workers is not None else []
     options += [part for change in set for part in ("--set", change)]
+    options += ["--trust"] if trust else []
     return shlex.join(["regrow", "run", str(study), *options])
 
 

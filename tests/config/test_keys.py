@@ -28,7 +28,7 @@ def test_a_wrong_key_is_answered_with_the_right_one(section: str, key: str, righ
 
 
 def test_a_key_like_no_other_is_answered_with_all_keys_of_its_table() -> None:
-    assert meant("network", "zzz") == "Keys of [network]: name, width."
+    assert meant("network", "zzz") == "Keys of [network]: name, options, width."
     assert meant("", "zzz").startswith("Keys of the top of the file: arms, compute, contrast, ")
 
 
@@ -41,7 +41,7 @@ def test_every_synonym_stands_for_a_key_that_exists_and_is_none_itself() -> None
 def test_tables_are_known_single_and_in_arrays() -> None:
     assert model_of(Study.model_fields["prune"].annotation) is PruneSettings
     assert model_of(Study.model_fields["margin"].annotation) is None
-    assert sections()["network"] == ("name", "width")
+    assert sections()["network"] == ("name", "width", "options")
 
 
 def test_odd_keys_are_quoted_and_safe_to_print() -> None:

@@ -40,7 +40,7 @@ KindName = Annotated[
     str,
     typer.Argument(
         metavar="KIND",
-        help="networks, data, methods, designs, arms, conventions or studies.",
+        help="networks, sources, data, methods, designs, arms, conventions or studies.",
         autocompletion=_complete_kind,
     ),
 ]
@@ -53,6 +53,9 @@ StudyName = Annotated[
 Changes = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change the study, e.g. --set prune.fraction=0.3. Repeatable."),
+]
+Trust = Annotated[
+    bool, typer.Option("--trust", help="Run code that the study names: your own function, or a saved program.")
 ]
 
 
@@ -81,13 +84,13 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def check_command(study: StudyName, changes: Changes = None, as_json: AsJson = False) -> None:
+def check_command(study: StudyName, changes: Changes = None, trust: Trust = False, as_json: AsJson = False) -> None:
     """Check a study file and say everything that is wrong with it. Opens no data and trains nothing."""
     with told():
         from regrow.config.load import load_study
 
         try:
-            whole = load_study(study, changes or [])
+            whole = load_study(study, changes or [], trust=trust)
         except RegrowError as error:
             if as_json:
                 print_json({"ok": False, "faults": _faults(error)})
@@ -124,13 +127,14 @@ def plan_command(
     changes: Changes = None,
     out: Folder = OUT,
     measure: Annotated[bool, typer.Option(help="Time a few training steps of each architecture.")] = True,
+    trust: Trust = False,
     as_json: AsJson = False,
 ) -> None:
     """Show the stages, the epochs of every arm, and the time a study will take, before anything is spent."""
     with told():
         from regrow.config.load import load_study
 
-        whole = load_study(study, changes or [])
+        whole = load_study(study, changes or [], trust=trust)
         from regrow.study.plan import describe
 
         planned = describe(whole, out, measure=measure)
@@ -149,6 +153,7 @@ def run_command(
     out: Folder = OUT,
     workers: Annotated[int | None, typer.Option(min=1, help="Trainings side by side; never changes a result.")] = None,
     changes: Changes = None,
+    trust: Trust = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No live progress.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -156,9 +161,9 @@ def run_command(
     with told():
         from regrow import api
 
-        again = api.command_line(study, out=out, workers=workers, set=changes or [])
+        again = api.command_line(study, out=out, workers=workers, set=changes or [], trust=trust)
     with told(f"What is finished is kept; go on with: {again}"):
-        results = api.run(study, out=out, set=changes or [], workers=workers, quiet=quiet)
+        results = api.run(study, out=out, set=changes or [], workers=workers, trust=trust, quiet=quiet)
         _show(results, as_json)
 
 

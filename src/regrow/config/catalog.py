@@ -28,6 +28,9 @@ KINDS: Final[Table[Kind]] = Table(
     "kind of list",
     {
         "networks": Kind(summary="dense networks, for network.name", table="regrow.networks.zoo:NETWORKS"),
+        "sources": Kind(
+            summary="where other networks come from, for network.name", table="regrow.networks.sources:SOURCES"
+        ),
         "data": Kind(summary="data sets and formats, for data.name", table="regrow.data.datasets:DATASETS"),
         "methods": Kind(summary="pruning methods, for prune.method", table="regrow.pruning.methods:METHODS"),
         "designs": Kind(summary="predefined architectures, for prune.widths", table="regrow.pruning.designs:DESIGNS"),

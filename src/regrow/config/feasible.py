@@ -63,8 +63,14 @@ def prunings_exist(study: Study) -> Iterator[Fault]:
 
 
 def _pruning_faults(study: Study, dense: NetworkSpec) -> Iterator[Fault]:
-    from regrow.pruning.widths import target_widths
+    from regrow.networks.sources import is_foreign
+    from regrow.pruning.widths import foreign_faults, target_widths
 
+    if is_foreign(dense.name):  # its groups are known when it was traced; that takes torch
+        for i, prune in enumerate(study.prune):
+            for one in foreign_faults(prune, dense):
+                yield from reworded(ConfigError(faults=[one]), key_of("prune", i, study.prune))
+        return
     amounts = [(i, fraction) for i, prune in enumerate(study.prune) for fraction in prune.fractions or (None,)]
     for i, fraction in amounts:
         try:
@@ -80,9 +86,9 @@ def _all_facts(study: Study) -> list[tuple[int, Facts]]:
 
 
 def _spec(study: Study, index: int, facts: Facts) -> NetworkSpec:
-    from regrow.networks.zoo import dense_spec
+    from regrow.networks.sources import dense_network
 
-    return dense_spec(study.network[index], classes=facts.classes, shape=facts.shape)
+    return dense_network(study.network[index], classes=facts.classes, shape=facts.shape, folder=study.folder)[0]
 
 
 def reworded(error: RegrowError, key: str) -> Iterator[Fault]:

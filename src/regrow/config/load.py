@@ -17,10 +17,11 @@ from typing import Any, Final
 from regrow.config.faults import fault, overlaps, refuse
 from regrow.config.fields import missing, read_part
 from regrow.config.keys import dotted, meant
-from regrow.config.overrides import PATHS, WHERE, Override, absolute, apply, parse
+from regrow.config.overrides import NETWORK, PATHS, WHERE, Override, absolute, apply, is_path, parse
 from regrow.config.rules import broken_rules
 from regrow.config.source import Source, read_source
 from regrow.config.study import Study, as_list, expand_seeds
+from regrow.config.trust import untrusted
 from regrow.config.words import show
 from regrow.errors import ConfigError, Fault
 
@@ -28,10 +29,11 @@ LONGEST_PATH: Final = 400
 """Characters of a path that a message shows; its end matters."""
 
 
-def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study:
+def load_study(name_or_path: str | Path, overrides: Sequence[str] = (), *, trust: bool = False) -> Study:
     """The study of a packaged name (`digits`) or of a TOML file, with `a.b=value` overrides.
 
-    Relative paths in a file are meant from the file's folder, relative paths in an override from the current one.
+    Relative paths in a file are meant from the file's folder, relative paths in an override from the current one. A study that
+    names code of somebody's own, a function or a saved program, needs `trust`; nothing of it runs here.
     Raises `ConfigError`, with every fault that could be found, or `ProtocolError` where all of them are about fairness.
     """
     changes, faults = parse(overrides)
@@ -43,10 +45,12 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
     _resolve_paths(tables, source.folder)
     faults += apply(tables, changes)
     tables.setdefault("name", _name(source))
-    study, found = build(tables)
+    study, found = build(tables, source.folder)
     found += _missing_checkpoint(tables, found)
+    found += [] if trust else untrusted(study)
     refuse(faults + _place(found, source.where, changes))
-    return study.from_file(source.file)
+    study = study.from_file(source.file, source.folder)
+    return study.trusting() if trust else study
 
 
 def _missing_checkpoint(tables: Mapping[str, Any], found: Sequence[Fault]) -> list[Fault]:
@@ -66,8 +70,8 @@ def _is_file(path: str) -> bool:
         return False
 
 
-def build(tables: Mapping[str, Any]) -> tuple[Study, list[Fault]]:
-    """A study of TOML tables and its faults; only without faults is the study whole."""
+def build(tables: Mapping[str, Any], folder: Path | None = None) -> tuple[Study, list[Fault]]:
+    """A study of TOML tables in a file of a folder, and its faults; only without faults is the study whole."""
     faults = [
         fault(dotted(key), f"there is no such key; found {show(tables[key])}", meant("", key))
         for key in _unknown(tables)
@@ -83,7 +87,7 @@ def build(tables: Mapping[str, Any]) -> tuple[Study, list[Fault]]:
         elif field.is_required():
             faults.append(missing(name))
             wrong.append(name)
-    study = Study.model_construct(**parts)
+    study = Study.model_construct(**parts).from_file("", folder)
     return study, faults + broken_rules(study, wrong)
 
 
@@ -99,10 +103,10 @@ def _tidy(name: str, value: Any) -> Any:
 
 
 def _resolve_paths(tables: Mapping[str, Any], folder: Path) -> None:
-    for key in PATHS:
+    for key in (*PATHS, NETWORK):
         section, _, field = key.partition(".")
         for table in _tables(tables.get(section)):
-            if isinstance(table.get(field), str):
+            if is_path(key, table.get(field)):
                 table[field] = absolute(table[field], folder)
 
 

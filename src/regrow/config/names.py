@@ -9,6 +9,7 @@ from regrow.config.catalog import table
 from regrow.config.faults import fault, key_of, twice
 from regrow.config.words import show
 from regrow.errors import Fault, did_you_mean
+from regrow.networks.sources import is_foreign, name_fault
 
 if TYPE_CHECKING:
     from regrow.config.study import Study
@@ -39,9 +40,13 @@ def contrast_names(study: Study) -> Iterator[Fault]:
 
 
 def network_names(study: Study) -> Iterator[Fault]:
-    """Networks are rows of the table."""
+    """Networks are rows of the table, or written as those from elsewhere are."""
     for i, network in enumerate(study.network):
-        yield from unknown(key_of("network", i, study.network, "name"), "networks", network.name, "network")
+        key = key_of("network", i, study.network, "name")
+        if not is_foreign(network.name):
+            yield from unknown(key, "networks", network.name, "network")
+        elif (wrong := name_fault(network.name)) is not None:
+            yield fault(key, wrong.rule, wrong.hint)
 
 
 def data_names(study: Study) -> Iterator[Fault]:

@@ -11,14 +11,18 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from regrow.config.keys import dotted
 from regrow.config.words import show
 from regrow.errors import Fault
+from regrow.networks.sources import is_program
 
 PATHS: Final = frozenset({"data.root", "dense.checkpoint"})
 """Keys that hold a path. One given in an override is meant from the current folder, one in a file from the file's folder."""
+
+NETWORK: Final = "network.name"
+"""A path too where it names a saved program."""
 
 WHERE: Final = "--set"
 QUOTE: Final = """Quote the whole for the shell: --set 'arms=["retrain", "scratch-b"]'"""
@@ -58,8 +62,16 @@ def _parse_one(text: str) -> Override | Fault:
     except (tomllib.TOMLDecodeError, RecursionError):
         rule = f"is no TOML value; found {show(value)}"
         return Fault(where=WHERE, key=dotted(*path), rule=rule, hint=QUOTE)
-    is_path = dotted(*path) in PATHS and isinstance(found, str)
-    return Override(path, absolute(found, Path.cwd()) if is_path else found)
+    return Override(path, absolute(found, Path.cwd()) if is_path(dotted(*path), found) else found)
+
+
+def is_path(key: str, value: object) -> TypeGuard[str]:
+    """Whether the value of a key is a path.
+
+    >>> is_path("data.root", "images"), is_path("network.name", "net.pt2"), is_path("network.name", "vgg11")
+    (True, True, False)
+    """
+    return isinstance(value, str) and (key in PATHS or (key == NETWORK and is_program(value)))
 
 
 def _value(text: str) -> Any:

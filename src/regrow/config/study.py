@@ -21,6 +21,7 @@ from regrow.config.rules import enforce
 from regrow.data.settings import DataSettings
 from regrow.files import digest
 from regrow.networks.settings import DenseSettings, NetworkSettings
+from regrow.networks.sources import is_program
 from regrow.pruning.settings import PruneSettings
 from regrow.retraining.settings import RetrainSettings
 from regrow.settings import Settings
@@ -107,6 +108,8 @@ class Study(Settings):
     """Device, threads, precision, memory layout."""
 
     _file: str = PrivateAttr(default="")
+    _folder: Path | None = PrivateAttr(default=None)
+    _trusted: bool = PrivateAttr(default=False)
 
     @model_validator(mode="after")
     def _rules(self) -> Study:
@@ -138,10 +141,26 @@ class Study(Settings):
         """Name (without folder) of the file that the study came from; empty for one that was made in Python."""
         return self._file
 
-    def from_file(self, file: str) -> Study:
-        """The same study, remembering its file's name."""
+    @property
+    def folder(self) -> Path:
+        """The folder of the study's file; the current one for a study that was made in Python."""
+        return self._folder or Path.cwd()
+
+    @property
+    def trusted(self) -> bool:
+        """Whether code that the study names (a function of the person's own, a saved program) may run."""
+        return self._trusted
+
+    def from_file(self, file: str, folder: Path | None = None) -> Study:
+        """The same study, remembering its file's name, and its folder where it is given."""
         copy = self.model_copy()
-        copy._file = file
+        copy._file, copy._folder = file, folder or self._folder
+        return copy
+
+    def trusting(self) -> Study:
+        """The same study, its code trusted. No part of the study's identity."""
+        copy = self.model_copy()
+        copy._trusted = True
         return copy
 
     def settings(self) -> dict[str, Any]:
@@ -156,6 +175,7 @@ class Study(Settings):
         """Every path that the study gives, in full, by the keys that lead to it."""
         found: dict[tuple[str | int, ...], Path | None] = {("dense", "checkpoint"): self.dense.checkpoint}
         found |= {("data", i, "root"): data.root for i, data in enumerate(self.data)}
+        found |= {("network", i, "name"): Path(one.name) for i, one in enumerate(self.network) if is_program(one.name)}
         return {key: path for key, path in found.items() if path is not None}
 
     @property

@@ -107,6 +107,8 @@ def _describe_one(annotation: Any, plural: bool) -> str:
     kind, bounds = constraints(annotation)
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         return "tables" if plural else "a table"
+    if get_origin(kind) is dict:
+        return "tables" if plural else "a table"
     noun = _NOUNS[kind][plural] if kind in _NOUNS else "a value"
     limits = [phrase.format(bounds[name]) for name, phrase in _BOUNDS if name in bounds]
     return f"{noun} {' and '.join(limits)}" if limits else noun

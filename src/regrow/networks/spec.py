@@ -1,12 +1,17 @@
-"""The specification of a network: a value from which it can be built, priced and hashed. Imports no torch."""
+"""The specification of a network: a value from which it can be built, priced and hashed. Imports no torch.
+
+{"name": "vgg16", "width": 1.0, "widths": [64, 64, ...], "classes": 10, "shape": [3, 32, 32]}
+{"name": "timm:vit_small_patch16_224", ..., "options": {"patch_size": 4}, "origin": "timm 1.0.31"}
+"""
 
 from __future__ import annotations
 
 import functools
+import json
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, TypeVar
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from regrow.errors import ConfigError, Fault
 from regrow.files import canonical_json
@@ -16,20 +21,31 @@ ValueT = TypeVar("ValueT")
 Side = Annotated[int, Field(ge=1, le=16_384)]
 
 
+def _as_text(options: object) -> object:
+    """A table of options as its canonical text."""
+    if not isinstance(options, dict):
+        raise ValueError("must be a table")
+    return canonical_json(options)
+
+
+Options = Annotated[str, BeforeValidator(_as_text), Field(max_length=100_000)]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NetworkSpec:
-    """A network of a table's row, at given widths, for given examples. Says nothing about weights."""
+    """A network of the zoo or from elsewhere, at given widths, for given examples. Says nothing about weights."""
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
-    """A row of `regrow.networks.zoo.NETWORKS`."""
+    """A row of `regrow.networks.zoo.NETWORKS`, or the name of a network from elsewhere (see `regrow.networks.sources`)."""
 
     width: Annotated[float, Field(gt=0, le=16)]
     """Multiplier of all channel numbers of the dense network, those that cannot be pruned included."""
 
     widths: tuple[Width, ...]
-    """Channels of every prunable group, in forward order. The dense network's are `NETWORKS[name].groups(width)`."""
+    """Channels of every prunable group, in forward order. The dense network's are `NETWORKS[name].groups(width)`, or those that
+    were traced; empty while a network from elsewhere was not traced yet."""
 
     classes: Width
     """Outputs of the last layer."""
@@ -37,9 +53,22 @@ class NetworkSpec:
     shape: tuple[Side, Side, Side]
     """One example: channels, height, width."""
 
+    options: Options = "{}"
+    """Canonical JSON of what the code of a network from elsewhere is told besides classes and shape; in JSON a table."""
+
+    origin: Annotated[str, Field(max_length=200)] = ""
+    """Which code a network from elsewhere is: `timm 1.0.31`, or the sha256 of the file; so it is part of every stage's identity."""
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The options, read."""
+        read: dict[str, Any] = json.loads(self.options)
+        return read
+
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON types; `from_json` gives an equal value back."""
-        return {**asdict(self), "widths": list(self.widths), "shape": list(self.shape)}
+        """As plain JSON types; `from_json` gives an equal value back. What the zoo has no use for is left out."""
+        value = {**asdict(self), "widths": list(self.widths), "shape": list(self.shape), "options": self.arguments}
+        return {key: found for key, found in value.items() if key not in ("options", "origin") or found}
 
     @classmethod
     def from_json(cls, value: object, where: str = "network") -> NetworkSpec:

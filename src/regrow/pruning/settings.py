@@ -25,7 +25,8 @@ class PruneSettings(Settings):
     """Share to remove in each stage of the network, e.g. [0.6, 0.3, 0.1] for a CIFAR ResNet."""
 
     skip: tuple[int | str, ...] = ()
-    """Groups left whole: their names (`regrow list networks --json` shows them) or 1-based positions of their convolution."""
+    """Groups left whole: their names or patterns of names, e.g. stage1.* (`regrow list networks --json` shows them, and for
+    networks from elsewhere `regrow plan --json`), or 1-based positions of their convolution."""
 
     widths: str | tuple[Annotated[int, Field(ge=1)], ...] | None = None
     """Channels to KEEP per group: a named design (vgg16-a, resnet56-b, ...) or one number per group, in forward order."""

@@ -7,13 +7,16 @@ the decimal number that was written. (In binary, 10 * (1 - 0.9) is 0.99..., and 
 from __future__ import annotations
 
 import difflib
+import fnmatch
+import math
 from collections.abc import Iterable, Sequence
 from decimal import ROUND_FLOOR, Decimal
 
 from regrow.errors import ConfigError, Fault
 from regrow.networks.layouts import GroupInfo, scaled
+from regrow.networks.prunable import Prunable, prunable_of_zoo
+from regrow.networks.sources import is_foreign
 from regrow.networks.spec import NetworkSpec
-from regrow.networks.zoo import NETWORKS
 from regrow.pruning.designs import DESIGNS, Design
 from regrow.pruning.settings import PruneSettings
 
@@ -30,13 +33,19 @@ def kept_of(channels: int, fraction: float) -> int:
     return max(1, int(exact.to_integral_value(rounding=ROUND_FLOOR)))
 
 
-def target_widths(settings: PruneSettings, dense: NetworkSpec, fraction: float | None) -> tuple[int, ...]:
+def target_widths(
+    settings: PruneSettings, dense: NetworkSpec, fraction: float | None, prunable: Prunable | None = None
+) -> tuple[int, ...]:
     """Channels to keep per group of the dense network, in forward order.
 
-    `fraction` is one of `settings.fractions`, or None where the settings give stages or widths. Raises `ConfigError` (with `where`
-    set to "study") where the settings do not fit the network or would remove nothing.
+    `fraction` is one of `settings.fractions`, or None where the settings give stages or widths. `prunable` is what a network from
+    elsewhere was found to have; networks of the zoo declare it. Raises `ConfigError` (with `where` set to "study") where the
+    settings do not fit the network or would remove nothing.
     """
-    groups = NETWORKS[dense.name].groups(dense.width)
+    prunable = prunable or prunable_of_zoo(dense)
+    groups = prunable.groups
+    if faults := foreign_faults(settings, dense):
+        raise ConfigError(faults=faults)
     if isinstance(settings.widths, str):
         widths, key = _by_design(settings.widths, dense, groups), "prune.widths"
     elif settings.widths is not None:
@@ -46,12 +55,39 @@ def target_widths(settings: PruneSettings, dense: NetworkSpec, fraction: float |
         widths, key = _by_stage(settings.stages, skipped, dense, groups), "prune.stages"
     else:
         skipped, share = _skipped(settings.skip, dense, groups), _single(settings, fraction)
-        widths, key = tuple(_kept(group, share, skipped) for group in groups), "prune.fraction"
+        widths, key = _by_share(share, skipped | prunable.heads, prunable), "prune.fraction"
     if widths == dense.widths:
         raise _wrong(
             key, f"leaves {dense.name} as it is: nothing would be removed", "Remove more, or skip fewer groups."
         )
     return widths
+
+
+def foreign_faults(settings: PruneSettings, dense: NetworkSpec) -> list[Fault]:
+    """What can be said of a network from elsewhere only by those who know its stages: faults, where the study says it."""
+    if not is_foreign(dense.name):
+        return []
+    if isinstance(settings.widths, str):
+        rule = f"designs are for networks of the zoo; found {settings.widths!r} for {dense.name}"
+        return [
+            _fault("prune.widths", rule, "Use prune.fraction, or one number for each group that `regrow plan` shows.")
+        ]
+    if settings.stages is not None:
+        rule = f"networks from elsewhere have no stages; found some for {dense.name}"
+        return [_fault("prune.stages", rule, "Use prune.fraction, with prune.skip for what shall stay whole.")]
+    return []
+
+
+def _by_share(share: float, whole: frozenset[str], prunable: Prunable) -> tuple[int, ...]:
+    """The same share of every group that is not left whole; linked groups are cut in steps that all of them can take."""
+    kept = [_kept(group, share, whole) for group in prunable.groups]
+    for link in prunable.links:
+        linked = [prunable.groups[position] for position in link]
+        step = math.gcd(*(group.channels for group in linked))
+        left = step if any(group.name in whole for group in linked) else kept_of(step, share)
+        for position, group in zip(link, linked, strict=True):
+            kept[position] = group.channels // step * left
+    return tuple(kept)
 
 
 def _single(settings: PruneSettings, fraction: float | None) -> float:
@@ -116,32 +152,40 @@ def _kept(group: GroupInfo, fraction: float, skipped: frozenset[str]) -> int:
 
 
 def _skipped(skip: Iterable[int | str], dense: NetworkSpec, groups: Sequence[GroupInfo]) -> frozenset[str]:
-    """Names of the skipped groups, given by name or by position."""
-    names = {group.name: group.name for group in groups}
-    positions = {group.position: group.name for group in groups}
+    """Names of the skipped groups, given by name, by a pattern of names (`blocks.0.*`) or by position."""
     found: set[str] = set()
     faults: list[Fault] = []
     for entry in skip:
-        name = positions.get(entry) if isinstance(entry, int) else names.get(entry)
-        if name is None:
+        meant = {group.name for group in groups if _is_meant(entry, group)}
+        found |= meant
+        if not meant:
             rule = f"{dense.name} has no prunable group {entry!r}"
-            faults.append(Fault(where=_WHERE, key="prune.skip", rule=rule, hint=_closest(entry, groups)))
-        else:
-            found.add(name)
+            faults.append(_fault("prune.skip", rule, _closest(entry, dense, groups)))
     if faults:
         raise ConfigError(faults=faults)
     return frozenset(found)
 
 
-def _closest(entry: int | str, groups: Sequence[GroupInfo]) -> str:
+def _is_meant(entry: int | str, group: GroupInfo) -> bool:
+    return entry == group.position if isinstance(entry, int) else fnmatch.fnmatchcase(group.name, entry)
+
+
+def _closest(entry: int | str, dense: NetworkSpec, groups: Sequence[GroupInfo]) -> str:
     """What may have been meant; a network has up to a hundred groups, too many to list in an error."""
+    if not groups:
+        return "It has none at all."
     if isinstance(entry, int):
         nearest = sorted(groups, key=lambda group: abs(group.position - entry))[:2]
         return "The nearest are " + " and ".join(f"{group.position} ({group.name})" for group in nearest) + "."
     names = [group.name for group in groups]
     close = [name for name in names if entry in name][:2] or difflib.get_close_matches(entry, names, n=2, cutoff=0)
-    return f"The closest are {' and '.join(close)}; `regrow list networks --json` shows all."
+    listed = "`regrow plan --json`" if is_foreign(dense.name) else "`regrow list networks --json`"
+    return f"The closest are {' and '.join(close)}; {listed} shows all."
 
 
 def _wrong(key: str, rule: str, hint: str) -> ConfigError:
-    return ConfigError(faults=[Fault(where=_WHERE, key=key, rule=rule, hint=hint)])
+    return ConfigError(faults=[_fault(key, rule, hint)])
+
+
+def _fault(key: str, rule: str, hint: str) -> Fault:
+    return Fault(where=_WHERE, key=key, rule=rule, hint=hint)

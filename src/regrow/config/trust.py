@@ -1,0 +1,30 @@
+"""Trust: a study that names code of somebody's own runs it, so its reader must say that he wants that. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from regrow.config.faults import fault, key_of, refuse
+from regrow.errors import Fault
+from regrow.networks.sources import is_foreign, name_fault, split
+
+if TYPE_CHECKING:
+    from regrow.config.study import Study
+
+
+def untrusted(study: Study) -> Iterator[Fault]:
+    """A fault for every network whose code came with the study."""
+    for i, network in enumerate(getattr(study, "network", ())):
+        if not is_foreign(network.name) or name_fault(network.name) is not None:
+            continue
+        if split(network.name)[0].needs_trust:
+            rule = f"runs code that regrow does not know, {network.name}, and you have not said that you trust it"
+            hint = "Look at it, then add --trust (from Python: trust=True)."
+            yield fault(key_of("network", i, study.network, "name"), rule, hint)
+
+
+def require_trust(study: Study) -> None:
+    """Raise `ConfigError` where a study names code that its reader has not said he trusts."""
+    if not study.trusted:
+        refuse(list(untrusted(study)))
