@@ -47,3 +47,10 @@ def test_a_type_that_holds_the_same_numbers_changes_it() -> None:
 
 def test_sixteen_bit_weights_have_one() -> None:
     assert fingerprint(layer().bfloat16()) != fingerprint(layer(0.25).bfloat16())
+
+
+def test_a_network_without_weights_is_told_by_its_shapes() -> None:
+    with torch.device("meta"):
+        one, same, other = nn.Linear(2, 3), nn.Linear(2, 3), nn.Linear(3, 2)
+    assert fingerprint(one) == fingerprint(same) != fingerprint(other)
+    assert fingerprint(one) != fingerprint(nn.Linear(2, 3))

@@ -1,0 +1,115 @@
+"""Choice: from traced groups to an architecture. How many channels each group keeps, which ones, and what follows in Python numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from regrow.channels.architecture import Architecture, Correction, KeptChannels, regrow_version
+from regrow.channels.fingerprint import fingerprint
+from regrow.channels.masks import named_tensors
+from regrow.errors import PruningError
+from regrow.networks.groups import Group
+from regrow.networks.spec import NetworkSpec
+from regrow.pruning.scores import Criterion, named_criterion, score
+from regrow.pruning.selection import keep_highest
+from regrow.pruning.shares import Wish, shares
+from regrow.randomness import generator
+
+NO_WEIGHTS = "the network has no weights (meta device): shapes only, the first channels of every group stay"
+
+
+class Traced(Protocol):
+    """What a choice needs to know of a traced network; `regrow.channels.trace.Tracing` is one."""
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """The prunable groups, in forward order."""
+        ...
+
+    @property
+    def links(self) -> tuple[tuple[int, ...], ...]:
+        """Indices of groups that must keep the same share."""
+        ...
+
+    def corrections(self, widths: Sequence[int]) -> tuple[Correction, ...]:
+        """The Python numbers that follow when the groups get these widths."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """An architecture, and what should be known about how it came about."""
+
+    architecture: Architecture
+    notes: tuple[str, ...]
+
+
+def choose(
+    network: nn.Module,
+    traced: Traced,
+    wish: Wish,
+    criterion: str | Criterion = "l1",
+    seed: int = 0,
+    dense: NetworkSpec | None = None,
+) -> Choice:
+    """The architecture that is left when every group keeps its channels with the highest scores. The network is not changed.
+
+    `dense` says how a study builds the network, where it can. Raises `PruningError` where nothing would be removed and where
+    scores are NaN, `ConfigError` where the wish names nothing of this network.
+    """
+    tensors = named_tensors(network)
+    modules = [name for name, _ in network.named_modules() if name]
+    share = shares(traced.groups, traced.links, wish, [*modules, *tensors])
+    if all(width == group.channels for width, group in zip(share.widths, traced.groups, strict=True)):
+        raise PruningError(_nothing(traced, wish, share.notes))
+    name, function = named_criterion(criterion)
+    empty = any(tensor.is_meta for tensor in tensors.values())
+    kept = []
+    for group, width in zip(traced.groups, share.widths, strict=True):
+        purpose = (seed, "prune", name, group.name)
+        indices = tuple(range(width)) if empty else _highest(group, width, tensors, function, purpose)
+        kept.append(KeptChannels(group=group.name, channels=group.channels, indices=indices, slices=group.slices))
+    architecture = Architecture(
+        dense=dense,
+        kept=tuple(kept),
+        corrections=traced.corrections(share.widths),
+        network=f"{type(network).__module__}:{type(network).__qualname__}",
+        fingerprint=fingerprint(network),
+        regrow=regrow_version(),
+    )
+    return Choice(architecture=architecture, notes=(*share.notes, *([NO_WEIGHTS] if empty else [])))
+
+
+def _highest(
+    group: Group, width: int, tensors: dict[str, Tensor], criterion: Criterion, purpose: tuple[int | str, ...]
+) -> tuple[int, ...]:
+    """Indices of the channels that stay. Draws of a seeded criterion differ from group to group."""
+    if width == group.channels:
+        return tuple(range(width))
+    scores_C = score(group, tensors, criterion, generator(*purpose))
+    try:
+        keep_C = keep_highest(scores_C, group.channels - width)
+    except PruningError as error:
+        raise PruningError(f"{group.name}: {error}") from None
+    return tuple(torch.nonzero(keep_C).flatten().tolist())
+
+
+def _nothing(traced: Traced, wish: Wish, notes: Sequence[str]) -> str:
+    """Why nothing would be removed; a pruning that does nothing is never returned in silence."""
+    if not traced.groups:
+        frozen = [f"{one.what}: {one.reason}" for one in getattr(traced, "frozen", ())]
+        why = (
+            "".join(f"\n    {line}" for line in frozen[:10])
+            or " no weight of it computes channels that are free to go."
+        )
+        return f"nothing of the network can be pruned:{why}"
+    why = "".join(f"\n    {line}" for line in notes[:10])
+    return (
+        f"nothing would be removed from the {len(traced.groups)} groups: fraction = {wish.fraction!r}, "
+        f"ignore = {list(wish.ignore)}, round_to = {wish.round_to}, min_channels = {wish.min_channels}{why}"
+    )
