@@ -1,0 +1,224 @@
+"""From atoms to groups: atoms that live in the same axes, equally often, make one group; its channels are chosen among each other.
+
+Every axis that matters has a random number; an atom's signature is the sum of the numbers of all positions that it touches, so two
+atoms have one signature exactly when they touch the same axes equally often (up to chance, 1 in 2^64).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regrow.channels.sizes import IdArray
+from regrow.channels.solve import Atoms
+from regrow.networks.groups import Group, Slice
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One axis of one tensor of the network."""
+
+    tensor: str
+    axis: int
+    ids: IdArray
+
+
+@dataclass(frozen=True, slots=True)
+class Families:
+    """Groups, and what every atom is in them."""
+
+    groups: tuple[Group, ...]
+
+    family: NDArray[np.int64]
+    """Number of the group of every atom; -1 where it belongs to none and stays."""
+
+    channel: NDArray[np.int64]
+    """Which channel of its group an atom is."""
+
+    atoms: Atoms
+
+    def sizes(self, ids: IdArray) -> Counter[tuple[int, ...]]:
+        """How many positions of an axis belong to which groups: {(): 3, (0,): 64, (1, 2): 768}; sorted group numbers."""
+        found = self.family[self.atoms.of(ids)]
+        found[self.atoms.of(ids) == 0] = -1
+        found = -np.sort(-found, axis=0)
+        columns, counts = np.unique(found, axis=1, return_counts=True)
+        return Counter(
+            {
+                tuple(sorted(int(f) for f in column if f >= 0)): int(n)
+                for column, n in zip(columns.T, counts, strict=True)
+            }
+        )
+
+    def extent(self, ids: IdArray, widths: Sequence[int]) -> int:
+        """Positions left on an axis when every group keeps as many channels as `widths` says."""
+        total = 0
+        for members, count in self.sizes(ids).items():
+            dense = left = 1
+            for group in members:
+                dense *= self.groups[group].channels
+                left *= widths[group]
+            total += count // dense * left
+        return total
+
+
+def group_up(
+    places: Sequence[Place], produced: set[tuple[str, int]], atoms: Atoms, others: Iterable[IdArray]
+) -> Families:
+    """Groups of all atoms that some weight produces. `others` are axes that must come out in whole groups, too."""
+    n_ids = atoms.table.shape[1]
+    numbers = np.random.default_rng(0).integers(1, 2**63, size=len(places) + 100_000, dtype=np.uint64)
+    signature = np.zeros(n_ids, dtype=np.uint64)
+    led = np.zeros(n_ids, dtype=bool)
+    rest = list(others)
+    if len(numbers) < len(places) + len(rest):
+        numbers = np.random.default_rng(0).integers(1, 2**63, size=len(places) + len(rest), dtype=np.uint64)
+    axes = [place.ids for place in places] + rest
+    lengths = np.array([len(ids) for ids in axes], dtype=np.int64)
+    if axes:
+        where = atoms.of(np.concatenate(axes))
+        weight = np.repeat(numbers[: len(axes)], lengths)
+        for layer in where:
+            np.add.at(signature, layer, weight)
+    for place in places:
+        if (place.tensor, place.axis) in produced:
+            led[atoms.of(place.ids)] = True
+    led[0] = False
+    return _families(places, produced, atoms, signature, led)
+
+
+def _families(
+    places: Sequence[Place],
+    produced: set[tuple[str, int]],
+    atoms: Atoms,
+    signature: NDArray[np.uint64],
+    led: NDArray[np.bool_],
+) -> Families:
+    members = np.flatnonzero(led)
+    _, first, inverse, counts = np.unique(
+        signature[members], return_index=True, return_inverse=True, return_counts=True
+    )
+    order = np.empty(len(first), dtype=np.int64)
+    order[np.argsort(first, kind="stable")] = np.arange(len(first))
+    family = np.full(atoms.table.shape[1], -1, dtype=np.int64)
+    family[members] = order[inverse]
+    channel = np.zeros_like(family)
+    _number_channels(family, channel, members)
+    sizes = counts[np.argsort(first, kind="stable")]
+    # A group of one channel can lose none.
+    single = np.isin(family, np.flatnonzero(sizes == 1)) & (family >= 0)
+    family[single] = -1
+    slices = _slices(places, produced, atoms, family, channel, sizes)
+    return _renumbered(slices, sizes, family, channel, atoms, produced)
+
+
+def _number_channels(family: NDArray[np.int64], channel: NDArray[np.int64], members: NDArray[np.int64]) -> None:
+    """Channels of a group are numbered by the ids of their atoms: in the order in which the first tensor holds them."""
+    order = members[np.argsort(family[members], kind="stable")]
+    groups = family[order]
+    starts = np.flatnonzero(np.r_[True, groups[1:] != groups[:-1]]) if len(groups) else np.empty(0, dtype=np.int64)
+    lengths = np.diff(np.r_[starts, len(groups)])
+    channel[order] = np.arange(len(groups)) - np.repeat(starts, lengths)
+
+
+Found = dict[int, list[Slice]]
+
+
+def _slices(
+    places: Sequence[Place],
+    produced: set[tuple[str, int]],
+    atoms: Atoms,
+    family: NDArray[np.int64],
+    channel: NDArray[np.int64],
+    sizes: NDArray[np.int64],
+) -> Found:
+    """Slices of every group, those that weights produce first."""
+    found: Found = {}
+    cache: dict[bytes, list[tuple[int, Slice]]] = {}
+    ordered = sorted(places, key=lambda place: (place.tensor, place.axis) not in produced)
+    for place in ordered:
+        here = atoms.of(place.ids)
+        key = here.tobytes()
+        if key not in cache:
+            cache[key] = [
+                (group, part)
+                for layer in here
+                for group, part in _runs(np.where(layer > 0, family[layer], -1), channel[layer], sizes)
+            ]
+        for group, part in cache[key]:
+            found.setdefault(group, []).append(
+                Slice(place.tensor, place.axis, part.start, part.repeat, part.tile, part.order)
+            )
+    return found
+
+
+def _runs(groups: NDArray[np.int64], channels: NDArray[np.int64], sizes: NDArray[np.int64]) -> list[tuple[int, Slice]]:
+    """The stretches of one axis that belong to one group each."""
+    if not len(groups) or (groups < 0).all():
+        return []
+    edges = np.flatnonzero(np.r_[True, groups[1:] != groups[:-1], True])
+    result = []
+    for start, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+        group = int(groups[start])
+        if group >= 0:
+            result += [(group, part) for part in _encoded(channels[start:end], int(sizes[group]), start)]
+    return result
+
+
+def _encoded(channels: NDArray[np.int64], n: int, start: int) -> list[Slice]:
+    """A stretch of channel numbers as a slice: in order, repeated, tiled, or as it is."""
+    length = len(channels)
+    if length == n and channels[0] == 0 and channels[-1] == n - 1 and (channels[1:] > channels[:-1]).all():
+        return [Slice("", 0, start)]
+    if length % n == 0:
+        repeat = int(np.argmax(channels != channels[0])) or length
+        if n * repeat and length % (n * repeat) == 0:
+            tile = length // (n * repeat)
+            pattern = np.tile(np.repeat(np.arange(n), repeat), tile)
+            if (pattern == channels).all():
+                return [Slice("", 0, start, repeat, tile)]
+    return [Slice("", 0, start, order=tuple(channels.tolist()))]
+
+
+def _renumbered(
+    slices: Found,
+    sizes: NDArray[np.int64],
+    family: NDArray[np.int64],
+    channel: NDArray[np.int64],
+    atoms: Atoms,
+    produced: set[tuple[str, int]],
+) -> Families:
+    """Groups by number, in the order of their first producers, with names."""
+    numbers = sorted(slices)
+    renumber = np.full(len(sizes) + 1, -1, dtype=np.int64)
+    renumber[numbers] = np.arange(len(numbers))
+    groups: list[Group] = []
+    taken: Counter[str] = Counter()
+    for number in numbers:
+        parts = slices[number]
+        producers = sum((part.tensor, part.axis) in produced for part in parts)
+        name = parts[0].tensor.removesuffix(".weight")
+        taken[name] += 1
+        unique = name if taken[name] == 1 else f"{name}#{taken[name]}"
+        groups.append(Group(unique, int(sizes[number]), tuple(parts), max(1, producers)))
+    return Families(tuple(_with_roles(groups)), renumber[family], channel, atoms)
+
+
+def _with_roles(groups: Sequence[Group]) -> list[Group]:
+    """Blocks that another group divides are heads: one of their channels takes up several neighbouring positions of a producer."""
+    inner: set[tuple[str, int, int]] = set()
+    for group in groups:
+        for part in group.slices[: group.producers]:
+            if part.tile > 1 or part.repeat == 1:
+                inner.add((part.tensor, part.axis, part.start))
+    return [_with_role(group, inner) for group in groups]
+
+
+def _with_role(group: Group, inner: set[tuple[str, int, int]]) -> Group:
+    parts = group.slices[: group.producers]
+    divided = all(part.repeat > 1 and (part.tensor, part.axis, part.start) in inner for part in parts)
+    return Group(group.name, group.channels, group.slices, group.producers, "heads") if divided else group

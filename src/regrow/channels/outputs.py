@@ -1,0 +1,46 @@
+"""Which outputs of a network must keep their width.
+
+All tensors that a call returns, but for networks that return by name (as those of transformers do): there, the predictions where
+there are any, and else the states that users read; caches and intermediate states may change.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from torch import Tensor
+
+from regrow.channels.labels import tensors_in
+
+_PREDICTIONS: Final = re.compile(r"(^|_)(logits|loss|pred\w*|boxes|masks|scores|labels|embeds|reconstruction)(_|$)")
+_STATES: Final = re.compile(r"^(last_hidden_state|pooler_output|image_embeds|text_embeds|\w*_embeds|prediction\w*)$")
+_INTERNAL: Final = frozenset(
+    ["past_key_values", "hidden_states", "attentions", "encoder_last_hidden_state", "encoder_hidden_states", "encoder_attentions",
+     "decoder_hidden_states", "decoder_attentions", "cross_attentions", "intermediate_hidden_states", "extract_features",
+     "projected_states", "reshaped_hidden_states", "intermediate_reference_points", "init_reference_points", "cache_params"]
+)  # fmt: skip
+
+Named = tuple[str, Tensor]
+
+
+def contract(result: Any, outputs: Callable[[Any], Any] | None = None) -> tuple[list[Named], list[str]]:
+    """The output tensors that keep their width, by name, and the names of those that may not.
+
+    `outputs` chooses: a function from what the network returned to what is kept of it.
+    """
+    if outputs is not None:
+        return [("", tensor) for tensor in tensors_in(outputs(result))], []
+    if not _is_record(result):
+        return [("", tensor) for tensor in tensors_in(result)], []
+    names = [name for name, value in result.items() if tensors_in(value)]
+    kept = [name for name in names if _PREDICTIONS.search(name)] or [name for name in names if _STATES.match(name)]
+    kept = kept or [name for name in names if name not in _INTERNAL]
+    chosen = [(name, tensor) for name in kept for tensor in tensors_in(result[name])]
+    return chosen, [name for name in names if name not in kept and name in _INTERNAL]
+
+
+def _is_record(result: Any) -> bool:
+    """True for outputs with names that are also a class of their own, as transformers makes them."""
+    return isinstance(result, dict) and type(result) is not dict and hasattr(result, "to_tuple")

@@ -1,0 +1,284 @@
+"""What the forward code asks of PyTorch: which sizes it reads, and which numbers it gives.
+
+Every call of the Python interface passes here before it reaches the primitive operations. Sizes that are read come back as `Size`s;
+numbers that are given, for a view, a split, the groups of a convolution, are followed to the axis that they decide.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from regrow.channels.ids import Demands
+from regrow.channels.labels import labels_of, put
+from regrow.channels.sizes import Extent, Size
+
+Args = Sequence[Any]
+Named = Mapping[str, Any]
+Handler = Callable[[Demands, Any, Args, Named], Any]
+"""Runs the function and follows its numbers; returns what it returned."""
+
+
+class Watch(TorchFunctionMode):
+    """While it is active, sizes are read and followed."""
+
+    def __init__(self, demands: Demands) -> None:
+        super().__init__()
+        self.demands = demands
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Every call of PyTorch's Python interface."""
+        name = getattr(func, "__name__", "")
+        if name == "__get__":
+            name = getattr(func.__self__, "__name__", name)
+        handler = HANDLERS.get(name)
+        if handler is None:
+            return func(*args, **(kwargs or {}))
+        return handler(self.demands, func, args, kwargs or {})
+
+
+@contextlib.contextmanager
+def plain_functions() -> Iterator[None]:
+    """PyTorch's functions that are written in Python run as such, so that the calls inside them are seen one by one."""
+    names = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
+    before = {name: getattr(torch.nn.functional, name) for name in names}
+    try:
+        for name in names:
+            setattr(torch.nn.functional, name, lambda *_: False)
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(torch.nn.functional, name, value)
+
+
+def _shape(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
+    """`x.shape`, `x.size()`, `x.size(dim)`."""
+    found = func(*args, **kwargs)
+    labels = labels_of(args[0])
+    if not labels.live:
+        return found
+    if isinstance(found, int):
+        dim = args[1] if len(args) > 1 else kwargs["dim"]
+        ids = labels.axes[dim]
+        return found if ids is None else Size.of(found, Extent(ids), demands.diary)
+    sizes = [
+        n if ids is None else Size.of(n, Extent(ids), demands.diary) for n, ids in zip(found, labels.axes, strict=True)
+    ]
+    return torch.Size(sizes)
+
+
+def _view(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
+    """`x.view(a, b)`, `x.reshape((a, b))`, `torch.reshape(x, shape)`, `x.expand(a, b)`."""
+    out = func(*args, **kwargs)
+    given = args[1:] or tuple(kwargs.values())
+    sizes = given[0] if given and isinstance(given[0], (tuple, list, torch.Size)) else given
+    if isinstance(out, Tensor) and all(isinstance(size, int) for size in sizes) and len(sizes) == out.dim():
+        _follow_all(demands, out, sizes, func.__name__)
+    return out
+
+
+def _follow_all(demands: Demands, out: Tensor, sizes: Sequence[int], what: str, first: int = 0) -> None:
+    labels = labels_of(out)
+    for offset, size in enumerate(sizes):
+        axis = first + offset
+        demands.follow(size, labels.axes[axis], out.shape[axis], what)
+
+
+def _expand(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
+    """`x.expand(-1, n)`: only new copies are sizes that the code chose."""
+    return _view(demands, func, args, kwargs)
+
+
+def _repeat(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
+    """`x.repeat(1, n)`: how often stays, unless single positions were repeated, which can follow."""
+    out = func(*args, **kwargs)
+    given = args[1:] or tuple(kwargs.values())
+    times = given[0] if given and isinstance(given[0], (tuple, list, torch.Size)) else given
+    labels, offset = labels_of(out), len(times) - args[0].dim()
+    for axis, count in enumerate(times):
+        alone = axis < offset or args[0].shape[axis - offset] == 1
+        if alone:
+            demands.follow(count, labels.axes[axis], out.shape[axis], "repeat")
+        elif isinstance(count, Size):
+            demands.follow(count, None, int(count), "repeat")
+    return out
+
+
+def _unflatten(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
+    """`x.unflatten(dim, (a, b))`."""
+    out = func(*args, **kwargs)
+    dim = kwargs.get("dim", args[1] if len(args) > 1 else 0)
+    sizes = kwargs.get("sizes", args[2] if len(args) > 2 else ())
+    _follow_all(demands, out, sizes, "unflatten", int(dim) % args[0].dim())
+    return out
+
+
+def _split(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
+    """`x.split(n, dim)`, `x.split([n, m], dim)`, `torch.split`."""
+    out = func(*args, **kwargs)
+    x = args[0]
+    lengths = args[1] if len(args) > 1 else next(iter(kwargs.values()))
+    dim = int(kwargs.get("dim", args[2] if len(args) > 2 else 0)) % x.dim()
+    pieces = [labels_of(piece).axes[dim] for piece in out]
+    lengths = [lengths] if isinstance(lengths, int) else lengths
+    if len(lengths) == 1 and len(out) == 1:
+        return out
+    for length, ids, piece in zip(lengths, pieces, out, strict=False):
+        demands.follow(length, ids, piece.shape[dim], "split")
+    return out
+
+
+def _narrow(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
+    """`x.narrow(dim, start, length)`."""
+    out = func(*args, **kwargs)
+    values = dict(zip(("input", "dim", "start", "length"), args, strict=False)) | dict(kwargs)
+    x = args[0]
+    dim = int(values["dim"]) % x.dim()
+    start, length = values["start"], values["length"]
+    _bound(demands, x, dim, start)
+    _bound(demands, x, dim, start + length)
+    return out
+
+
+def _bound(demands: Demands, x: Tensor, dim: int, place: int) -> None:
+    """A place along an axis that the code names: it follows the number of positions left before it."""
+    ids = labels_of(x).axes[dim]
+    size = x.shape[dim]
+    if ids is None or int(place) == 0 or (int(place) >= size and not isinstance(place, Size)):
+        return
+    if int(place) < 0:
+        demands.follow(-place, ids[int(place) :], -int(place), "a slice from the end")
+    else:
+        demands.follow(place, ids[: int(place)], min(int(place), size), "a slice")
+    if not isinstance(place, Size):
+        demands.freeze(ids, f"a slice writes the number {int(place)}")
+
+
+def _getitem(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
+    """`x[:, :n]`: the bounds of slices are followed, all else is the business of the primitive operations."""
+    out = func(*args, **kwargs)
+    if isinstance(args[0], Tensor):
+        _slices(demands, args[0], args[1])
+    return out
+
+
+def _slices(demands: Demands, x: Tensor, key: Any) -> None:
+    if not labels_of(x).live:
+        return
+    entries = list(key) if isinstance(key, tuple) else [key]
+    axis = 0
+    for place, entry in enumerate(entries):
+        if entry is Ellipsis:
+            axis = x.dim() - sum(_consumes(later) for later in entries[place + 1 :])
+            continue
+        if isinstance(entry, slice):
+            for bound in (entry.start, entry.stop):
+                if isinstance(bound, int):
+                    _bound(demands, x, axis, bound)
+        axis += _consumes(entry)
+
+
+def _consumes(entry: Any) -> int:
+    """Axes of the tensor that one entry of an index stands for."""
+    if entry is None or isinstance(entry, bool):
+        return 0
+    if isinstance(entry, Tensor) and entry.dtype in (torch.bool, torch.uint8):
+        return entry.dim()
+    return 1
+
+
+def _created(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
+    """`torch.zeros(n, self.hidden)`: a tensor whose positions are alike along each axis may follow a size that is tracked."""
+    out = func(*args, **kwargs)
+    given = [value for value in args if not isinstance(value, Tensor)] or [kwargs.get("size", ())]
+    sizes = (
+        given[0]
+        if isinstance(given[0], (tuple, list, torch.Size))
+        else [size for size in given if isinstance(size, int)]
+    )
+    if not isinstance(out, Tensor) or len(sizes) != out.dim() or not any(isinstance(size, Size) for size in sizes):
+        return out
+    axes = [demands.fresh(int(size)) if isinstance(size, Size) and size > 1 else None for size in sizes]
+    put(out, axes, zero="zeros" in func.__name__)
+    _follow_all(demands, out, sizes, func.__name__)
+    return out
+
+
+def _counted(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
+    """`torch.arange(n)`, `torch.eye(n)`: the values depend on the position, so the size stays."""
+    out = func(*args, **kwargs)
+    for value in [*args, *kwargs.values()]:
+        if isinstance(value, Size):
+            demands.follow(value, None, int(value), func.__name__)
+    return out
+
+
+def _grouped(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
+    """Convolutions: `groups` is the number of blocks."""
+    demands.block = None
+    out = func(*args, **kwargs)
+    place = 8 if "transpose" in func.__name__ else 6
+    groups = kwargs.get("groups", args[place] if len(args) > place else 1)
+    if demands.block is not None:
+        demands.follow(groups, demands.block, int(groups), "groups of a convolution")
+    elif isinstance(groups, Size):
+        demands.follow(groups, None, int(groups), "groups of a convolution")
+    return out
+
+
+def _group_norm(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
+    """`group_norm(x, num_groups)`."""
+    demands.block = None
+    out = func(*args, **kwargs)
+    groups = kwargs.get("num_groups", args[1] if len(args) > 1 else 1)
+    demands.follow(groups, demands.block, int(groups), "num_groups")
+    return out
+
+
+def _layer_norm(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
+    """`layer_norm(x, normalized_shape)`; RMS norm may be made of smaller operations, which are then those of a norm."""
+    demands.in_norm += 1
+    try:
+        out = func(*args, **kwargs)
+    finally:
+        demands.in_norm -= 1
+    sizes = kwargs.get("normalized_shape", args[1] if len(args) > 1 else ())
+    x = args[0]
+    _follow_all(demands, x, sizes, "normalized_shape", x.dim() - len(sizes))
+    return out
+
+
+def _attention(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
+    """Scaled dot product attention; without `scale=`, the scale is 1 / sqrt(head dimension)."""
+    out = func(*args, **kwargs)
+    scale = kwargs.get("scale", args[6] if len(args) > 6 else None)
+    ids = labels_of(args[0]).axes[-1]
+    if scale is None and ids is not None:
+        demands.diary.scales.append(Extent(ids))
+    return out
+
+
+HANDLERS: Final[dict[str, Handler]] = {
+    **dict.fromkeys(("shape", "size"), _shape),
+    **dict.fromkeys(("view", "reshape", "_reshape_from_tensor"), _view),
+    **dict.fromkeys(("expand", "broadcast_to"), _expand),
+    **dict.fromkeys(("repeat", "tile"), _repeat),
+    "unflatten": _unflatten,
+    **dict.fromkeys(("split", "split_with_sizes", "unsafe_split"), _split),
+    "narrow": _narrow,
+    **dict.fromkeys(("__getitem__", "__setitem__"), _getitem),
+    **dict.fromkeys(("zeros", "ones", "full", "empty", "new_zeros", "new_ones", "new_full", "new_empty"), _created),
+    **dict.fromkeys(("arange", "linspace", "eye", "randperm", "tril_indices", "triu_indices"), _counted),
+    **dict.fromkeys(
+        ("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), _grouped
+    ),
+    "group_norm": _group_norm,
+    **dict.fromkeys(("layer_norm", "rms_norm"), _layer_norm),
+    "scaled_dot_product_attention": _attention,
+}
+"""What to follow, by the name of the function or method."""
