@@ -17,6 +17,7 @@ CODES = {
     "PruningError": 1,
     "TrainingError": 1,
     "DivergenceError": 1,
+    "ExportError": 1,
     "StoreError": 1,
 }
 

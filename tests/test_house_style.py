@@ -28,6 +28,7 @@ ORDER = (
     ("pruning",),
     ("retraining",),
     ("evaluation",),
+    ("shipping",),
     ("config",),
     ("study",),
     ("report",),

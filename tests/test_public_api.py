@@ -14,6 +14,7 @@ PUBLIC = [
     "ConfigError",
     "DataError",
     "DivergenceError",
+    "ExportError",
     "MissingExtraError",
     "ProtocolError",
     "PruningError",
@@ -25,8 +26,12 @@ PUBLIC = [
     "UnknownNameError",
     "Verdict",
     "__version__",
+    "export_onnx",
+    "export_program",
+    "load",
     "load_study",
     "run",
+    "save",
 ]
 
 

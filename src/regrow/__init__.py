@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         ConfigError,
         DataError,
         DivergenceError,
+        ExportError,
         MissingExtraError,
         ProtocolError,
         PruningError,
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
         TrainingError,
         UnknownNameError,
     )
+    from regrow.shipping.bundle import load, save
+    from regrow.shipping.program import export_program
+    from regrow.shipping.to_onnx import export_onnx
 
     __version__: str
 
@@ -36,6 +40,7 @@ _HOMES = {
     "ConfigError": "regrow.errors",
     "DataError": "regrow.errors",
     "DivergenceError": "regrow.errors",
+    "ExportError": "regrow.errors",
     "MissingExtraError": "regrow.errors",
     "ProtocolError": "regrow.errors",
     "PruningError": "regrow.errors",
@@ -47,14 +52,19 @@ _HOMES = {
     "UnknownNameError": "regrow.errors",
     "Verdict": "regrow.api",
     "__version__": "regrow.version",
+    "export_onnx": "regrow.shipping.to_onnx",
+    "export_program": "regrow.shipping.program",
+    "load": "regrow.shipping.bundle",
     "load_study": "regrow.config.load",
     "run": "regrow.api",
+    "save": "regrow.shipping.bundle",
 }
 
 __all__ = [
     "ConfigError",
     "DataError",
     "DivergenceError",
+    "ExportError",
     "MissingExtraError",
     "ProtocolError",
     "PruningError",
@@ -66,8 +76,12 @@ __all__ = [
     "UnknownNameError",
     "Verdict",
     "__version__",
+    "export_onnx",
+    "export_program",
+    "load",
     "load_study",
     "run",
+    "save",
 ]
 
 

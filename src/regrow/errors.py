@@ -9,7 +9,8 @@
     ├── PruningError            1   a layer would be emptied, widths do not fit the network
     ├── TrainingError           1
     │   └── DivergenceError     1   the loss is no longer finite
-    └── StoreError              1   the store cannot be read or written
+    ├── ExportError             1   a network cannot be exported, or the exported file computes something else
+    └── StoreError              1   the store, or a saved network, cannot be read or written
 
 Everything else is a bug in regrow: it keeps its traceback.
 """
@@ -95,8 +96,12 @@ class DivergenceError(TrainingError):
     """The training loss became infinite or not a number."""
 
 
+class ExportError(RegrowError):
+    """A network cannot be exported, or the exported file does not compute what the network computes."""
+
+
 class StoreError(RegrowError):
-    """The store of finished stages cannot be read or written."""
+    """The store of finished stages, or a saved network, cannot be read or written."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

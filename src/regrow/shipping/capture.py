@@ -1,0 +1,61 @@
+"""Capture: the network as one graph, by `torch.export`, with a batch of any size. Both exports start from it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+from torch.export import Dim, ExportedProgram, ShapesCollection
+
+from regrow.errors import ExportError
+from regrow.shipping.inputs import Arguments, with_batch
+from regrow.shipping.parity import evaluating, first_line
+
+TRACED_BATCH = 2
+"""A batch of one would be taken for a constant."""
+
+
+def captured(network: nn.Module, call: Arguments, *, dynamic_batch: bool) -> ExportedProgram:
+    """The network in eval mode as a graph; its modes are left as they were. Raises `ExportError` where it cannot be captured."""
+    shapes, inputs = None, call
+    if dynamic_batch:
+        inputs = with_batch(call, max(TRACED_BATCH, call.batch))
+        batch, shapes = Dim("batch"), ShapesCollection()  # type: ignore[no-untyped-call]
+        for tensor in inputs.batched:
+            shapes[tensor] = {0: batch}
+    try:
+        with evaluating(network), quiet():
+            return torch.export.export(network, inputs.positional, inputs.keywords, dynamic_shapes=shapes)
+    except Exception as error:  # its errors have no common kind
+        hint = (
+            " If it fixes its batch size (len(x) does: write x.shape[0]), pass dynamic_batch=False."
+            if dynamic_batch
+            else ""
+        )
+        raise ExportError(
+            f"torch.export cannot turn {type(network).__name__} into one graph: {first_line(error)}. Code that branches on the values "
+            f"of tensors cannot be exported.{hint}"
+        ) from error
+
+
+def batches(call: Arguments, *, dynamic_batch: bool) -> tuple[int, ...]:
+    """Batch sizes at which an export is compared: two that were not traced, or the only one there is."""
+    return (1, max(TRACED_BATCH, call.batch) + 1) if dynamic_batch else (call.batch,)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the exporters' progress lines, warnings and log messages to themselves; errors still come through."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

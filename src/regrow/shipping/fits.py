@@ -1,0 +1,99 @@
+"""Do network, architecture and record belong together? Asked of the small network before saving, of the dense one before loading."""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+
+from torch import nn
+
+from regrow.channels.architecture import Architecture
+from regrow.errors import ConfigError
+from regrow.networks.build import blueprint
+from regrow.networks.zoo import NETWORKS
+from regrow.shipping.numbers import check_numbers
+from regrow.shipping.record import ModuleRow, Record, TensorRow
+from regrow.shipping.tensors import modules_of, rows_of, with_dense_shapes
+
+
+def check_small(network: nn.Module, rows: tuple[TensorRow, ...], architecture: Architecture) -> None:
+    """Refuse a network that was not pruned to this architecture: `ConfigError`."""
+    way_out = "Save the small network, not the dense one, together with the architecture that regrow.prune gave."
+    check_numbers(network, architecture.corrections, small=True, way_out=way_out)
+    if architecture.dense is None or architecture.dense.name not in NETWORKS:
+        return
+    expected = {row.name: row.shape for row in rows_of(blueprint(architecture.pruned_spec()))}
+    found = {row.name: row.shape for row in rows}
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            raise ConfigError(
+                f"the architecture gives {name} the shape {_shown(expected.get(name))}, in this network it is "
+                f"{_shown(found.get(name))}. {way_out}"
+            )
+
+
+def check_dense(network: nn.Module, record: Record, architecture: Architecture) -> None:
+    """Refuse a factory whose network is not, class by class and shape by shape, the one that was pruned: `ConfigError`."""
+    _check_classes(network, record)
+    _check_shapes(rows_of(network), record)
+    # The record's shapes came from a file as well: they must follow from the architecture.
+    if with_dense_shapes(record.tensors, architecture) != record.tensors:
+        raise ConfigError(
+            "the shapes in the record do not follow from the architecture: the bundle was put together from two. "
+            "Fetch it again, or save the network again."
+        )
+    way_out = f"The factory must build the network that was pruned, as it was then ({_versions(record)})."
+    check_numbers(network, architecture.corrections, small=False, way_out=way_out)
+
+
+def _check_classes(network: nn.Module, record: Record) -> None:
+    for found, saved in zip_longest(modules_of(network), record.modules):
+        if _class_of(found) != _class_of(saved):
+            raise ConfigError(
+                f"the factory builds another network than the one that was saved ({record.network}): "
+                f"{_described(found)} where the bundle has {_described(saved)}. Pass the function that built the dense network, with "
+                f"its arguments of then ({_versions(record)})."
+            )
+
+
+def _check_shapes(rows: tuple[TensorRow, ...], record: Record) -> None:
+    found = {row.name: row for row in rows}
+    saved = {row.name: row for row in record.tensors}
+    for name in sorted(found.keys() | saved.keys()):
+        here, there = found.get(name), saved.get(name)
+        if here is None or there is None:
+            missing = "has no tensor" if here is None else "has a tensor too many,"
+            raise ConfigError(f"the factory's network {missing} {name}. {_way_out(record)}")
+        if (here.kind, here.shape) != (there.kind, there.dense):
+            raise ConfigError(
+                f"{name} is a {here.kind} of shape {list(here.shape)} in the factory's network; in the dense network that was pruned "
+                f"it was a {there.kind} of shape {list(there.dense)}. {_way_out(record)}"
+            )
+        if here.same_as is not None and there.same_as is None:
+            raise ConfigError(
+                f"{name} and {here.same_as} are one tensor in the factory's network and two in the bundle. {_way_out(record)}"
+            )
+
+
+def _way_out(record: Record) -> str:
+    return (
+        "Pass the function that built the dense network, with its arguments of then (number of classes, image size; "
+        f"{_versions(record)})."
+    )
+
+
+def _versions(record: Record) -> str:
+    return "saved with " + ", ".join(f"{name} {version}" for name, version in sorted(record.versions.items()))
+
+
+def _class_of(row: ModuleRow | None) -> tuple[str, str] | None:
+    return (row.name, row.kind) if row else None
+
+
+def _described(row: ModuleRow | None) -> str:
+    if row is None:
+        return "no further module"
+    return f"{row.kind} at {row.name}" if row.name else row.kind
+
+
+def _shown(shape: tuple[int, ...] | None) -> str:
+    return "none, there is no such tensor" if shape is None else str(list(shape))

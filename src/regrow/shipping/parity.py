@@ -1,0 +1,120 @@
+"""Parity: does an exported network compute what the network computes? Asked of the file that was written, on random inputs.
+
+    error = max over outputs of  max |exported - network| / max |network|
+
+Integer and boolean outputs must be equal. A difference above the tolerance is an error, never a warning: the file is not kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from regrow.errors import ExportError
+from regrow.shipping.inputs import Arguments, drawn
+
+Run = Callable[[Arguments], Sequence[Tensor]]
+"""Calls an exported network."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Export:
+    """A file that was exported and checked."""
+
+    path: Path
+
+    bytes: int
+    """Of the file, and of the weights file beside it where it needs one."""
+
+    error: float
+    """Largest relative difference of an output from the network's own, over all batch sizes."""
+
+    batches: tuple[int, ...]
+    """Batch sizes at which it was compared."""
+
+    opset: int | None = None
+    """ONNX operator set; None for a program of torch.export."""
+
+    def __str__(self) -> str:
+        opset = f", opset {self.opset}" if self.opset else ""
+        sizes = ", ".join(map(str, self.batches))
+        return f"{self.path}: {self.bytes:,} bytes{opset}, relative error {self.error:.1e} at batch sizes {sizes}"
+
+
+@contextlib.contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """The network in eval mode and without gradients inside the block, each module in its own mode afterwards."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def parity(network: nn.Module, run: Run, call: Arguments, batches: Sequence[int], tolerance: float, what: str) -> float:
+    """The largest relative error of `run` on random inputs of every batch size; raises `ExportError` above the tolerance."""
+    worst = 0.0
+    for batch in batches:
+        inputs = drawn(call, batch, "parity", batch)
+        with evaluating(network):
+            expected = outputs(network(*inputs.positional, **inputs.keywords))
+        try:
+            found = run(inputs)
+        except ExportError:
+            raise
+        except Exception as error:  # whatever the runtime raises is a file that does not work
+            raise ExportError(f"{what} cannot run a batch of {batch}: {first_line(error)}. {_FIXED}") from error
+        worst = max(worst, _compare(found, expected, tolerance, f"{what}, at a batch of {batch},"))
+    return worst
+
+
+_FIXED = (
+    "If the network fixes its batch size (a reshape with a number, a loop over examples), pass dynamic_batch=False."
+)
+
+
+def outputs(result: Any) -> list[Tensor]:
+    """The tensors of whatever a network returned, in order."""
+    return [leaf for leaf in pytree.tree_leaves(result) if isinstance(leaf, Tensor)]
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or its kind where it has none."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[0].rstrip(". ") if lines else type(error).__name__
+
+
+def _compare(found: Sequence[Tensor], expected: Sequence[Tensor], tolerance: float, what: str) -> float:
+    shapes, wanted = [tuple(tensor.shape) for tensor in found], [tuple(tensor.shape) for tensor in expected]
+    if shapes != wanted:
+        raise ExportError(f"{what} gives outputs of shapes {shapes}; the network gives {wanted}")
+    errors = [_relative(here.cpu(), there.cpu()) for here, there in zip(found, expected, strict=True)]
+    worst = max(errors, default=0.0)
+    if not worst <= tolerance:
+        place = errors.index(worst) if worst in errors else [error != error for error in errors].index(True)
+        raise ExportError(
+            f"{what} differs from the network by {worst:.1e} of its largest value at output {place}; allowed is {tolerance:.0e}. "
+            "The file was not kept. Export in float32 (network.float()), or allow more with tolerance=."
+        )
+    return worst
+
+
+def _relative(found: Tensor, expected: Tensor) -> float:
+    """NaN where the network itself gives no finite numbers."""
+    if not expected.is_floating_point() and not expected.is_complex():
+        return 0.0 if torch.equal(found.to(expected.dtype), expected) else float("inf")
+    if not expected.numel():
+        return 0.0
+    wide = torch.complex128 if expected.is_complex() else torch.float64
+    difference = float((found.to(wide) - expected.to(wide)).abs().max())
+    return difference / max(float(expected.abs().max()), torch.finfo(torch.float32).tiny)
