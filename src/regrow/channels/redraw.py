@@ -119,13 +119,13 @@ def _std(tensor: Tensor) -> float:
 
 
 def _laws(module: nn.Module, owner: str, attribute: str, blocks: Mapping[str, Block]) -> Iterator[Law]:
+    yield from _sibling_laws(module, owner, attribute, blocks)
     own = blocks[f"{owner}.{attribute}".lstrip(".")]
     dense_fans, small_fans = _fans(own.dense), _fans(own.small)
     for fan, sizes in dense_fans.items():
         for top in (2.0, 1.0, 1 / 3):
             formula = f"sqrt({'1 / 3' if top < 1 else f'{top:g}'} / {fan})"
             yield Law(formula, math.sqrt(top / sizes), math.sqrt(top / small_fans[fan]))
-    yield from _sibling_laws(module, owner, blocks)
 
 
 def _fans(shape: tuple[int, ...]) -> dict[str, float]:
@@ -137,11 +137,11 @@ def _fans(shape: tuple[int, ...]) -> dict[str, float]:
     return {"fan_in": fan_in, "fan_out": fan_out, "mean fan": (fan_in + fan_out) / 2, "width": shape[-1]}
 
 
-def _sibling_laws(module: nn.Module, owner: str, blocks: Mapping[str, Block]) -> Iterator[Law]:
+def _sibling_laws(module: nn.Module, owner: str, attribute: str, blocks: Mapping[str, Block]) -> Iterator[Law]:
     """PyTorch's biases are drawn by the fan-in of the weight beside them, its recurrent layers by their hidden size."""
     for sibling in ("weight", "weight_hh_l0", "weight_hh"):
         block = blocks.get(f"{owner}.{sibling}".lstrip("."))
-        if block is not None and len(block.dense) > 1:
+        if block is not None and sibling != attribute and len(block.dense) > 1:
             dense, small = math.prod(block.dense[1:]), math.prod(block.small[1:])
             yield Law(f"sqrt(1 / 3 / fan_in of {sibling})", math.sqrt(1 / 3 / dense), math.sqrt(1 / 3 / small))
     if isinstance(module, nn.modules.conv._ConvNd):

@@ -11,7 +11,7 @@ import itertools
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import torch
@@ -68,15 +68,22 @@ class Recording:
     names: Mapping[str, str]
     """Every name of a tensor, and the first of its names."""
 
+    behind: Mapping[str, tuple[str, ...]]
+    """Names of the tensors that a parametrization computes `module.attribute` from."""
+
     on_meta: bool
 
     def tensor_at(self, module: str, attribute: str, shape: tuple[int, ...] | None) -> str | None:
-        """Name of the tensor of this shape that stands at the attribute, or that a parametrization of it has put there."""
+        """Name of the tensor of this shape that stands at the attribute, or that a parametrization of it has put there.
+
+        Without a shape, the largest of them: weight norm keeps directions, of the weight's own shape, and their lengths.
+        """
         place = f"{module}.{attribute}".lstrip(".")
-        found = [self.names[place]] if place in self.names else []
-        starts = (f"{module}.parametrizations.{attribute}.".lstrip("."), f"{place}_")
-        found += [self.names[name] for name in self.names if name.startswith(starts)]
-        return next((name for name in found if shape is None or tuple(self.tensors[name].shape) == shape), None)
+        own = [self.names[place]] if place in self.names else []
+        behind = sorted(self.behind.get(place, ()), key=lambda name: -self.tensors[name].numel())
+        return next(
+            (name for name in (*own, *behind) if shape is None or tuple(self.tensors[name].shape) == shape), None
+        )
 
 
 @contextlib.contextmanager
@@ -113,18 +120,13 @@ def record(factory: Factory, *, on_meta: bool) -> Recording:
     return _named(network, notes, on_meta)
 
 
-def shape_of(tensor: Tensor) -> tuple[int, ...] | None:
-    """The shape; None for a lazy parameter, which has none yet."""
-    return None if is_lazy(tensor) else tuple(tensor.shape)
-
-
 class _Notes:
     """What was registered so far. Holds every module and tensor, so that an id stays one object's."""
 
     def __init__(self) -> None:
         self.run = next(_RUNS)
         self.modules: list[nn.Module] = []
-        self.taken: list[tuple[int, str, Tensor, tuple[int, ...] | None]] = []
+        self.taken: list[tuple[Registration, Tensor]] = []
 
     def take(self, module: nn.Module, attribute: str, tensor: Tensor) -> None:
         number = self.number(module)
@@ -132,7 +134,8 @@ class _Notes:
             number = len(self.modules)
             self.modules.append(module)
             module.__dict__[_MARK] = (self.run, number)
-        self.taken.append((number, attribute, tensor, shape_of(tensor)))
+        kind = type(module).__qualname__  # a lazy or parametrized module changes its class later
+        self.taken.append((Registration(number, kind, attribute, _shape(tensor), None), tensor))
 
     def number(self, module: nn.Module) -> int | None:
         """The number of the module, or of the one it is a copy of; None where it was built at another time."""
@@ -157,19 +160,18 @@ def _named(network: nn.Module, notes: _Notes, on_meta: bool) -> Recording:
     """The recording, each registration with the name that its tensor ended up under."""
     first, names = tensor_names(network)
     homes = _homes(network, notes)
-    draft = Recording(network, (), homes, first, names, on_meta)
+    draft = Recording(network, (), homes, first, names, _behind(names), on_meta)
     by_tensor = {id(tensor): name for name, tensor in first.items()}
     registrations = []
-    for number, attribute, tensor, shape in notes.taken:
+    for taken, tensor in notes.taken:
         name = by_tensor.get(id(tensor))
-        if name is None and number in homes:
+        if name is None and taken.module in homes:
             # Replaced later, or only copies of its module are left: what stands in its place says its size.
-            name = draft.tensor_at(homes[number], attribute, shape)
-        if name is not None and shape is not None and tuple(first[name].shape) != shape:
+            name = draft.tensor_at(homes[taken.module], taken.attribute, taken.shape)
+        if name is not None and taken.shape not in (None, tuple(first[name].shape)):
             name = None
-        kind = type(notes.modules[number]).__qualname__
-        registrations.append(Registration(number, kind, attribute, shape, name))
-    return Recording(network, tuple(registrations), homes, first, names, on_meta)
+        registrations.append(replace(taken, name=name))
+    return replace(draft, registrations=tuple(registrations))
 
 
 def tensor_names(network: nn.Module) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -199,3 +201,18 @@ def _homes(network: nn.Module, notes: _Notes) -> dict[int, str]:
                 "a network, or a part of one, between calls. Pass a function that builds everything anew at every call."
             )
     return {**copies, **originals}
+
+
+def _shape(tensor: Tensor) -> tuple[int, ...] | None:
+    return None if is_lazy(tensor) else tuple(tensor.shape)
+
+
+def _behind(names: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """`conv.parametrizations.weight.original0` stands behind `conv.weight`, and so does `conv.weight_orig` in older networks."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, first in names.items():
+        owner, _, attribute = name.rpartition(".")
+        module, parametrized, hidden = f".{owner}".rpartition(".parametrizations.")
+        place = f"{module}.{hidden}" if parametrized else f"{owner}.{attribute.rpartition('_')[0]}"
+        found[place.lstrip(".")] = (*found.get(place.lstrip("."), ()), first)
+    return found

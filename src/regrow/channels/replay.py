@@ -139,10 +139,10 @@ class _Replay:
     def hear(self, module: nn.Module, attribute: str, tensor: Tensor) -> None:
         """One registration, before the tensor is in place."""
         expected = self._expected(module, attribute)
-        home = self.plan.recording.homes.get(expected.module)
-        if home is not None:
-            self._size(module, home)
-        if expected.name is None or is_lazy(tensor):
+        if expected.name is None:
+            return
+        self._size(module, self.plan.recording.homes.get(expected.module))
+        if is_lazy(tensor):
             return
         block = self.plan.blocks[expected.name]
         if not block.fits(tuple(tensor.shape)):
@@ -173,7 +173,9 @@ class _Replay:
             )
         return expected
 
-    def _size(self, module: nn.Module, home: str) -> None:
+    def _size(self, module: nn.Module, home: str | None) -> None:
+        if home is None:
+            return
         _write_sizes(module, self.plan.sizes.get(home, {}))
         own = [correction for correction in self.plan.corrections if correction.module == home]
         for correction in own if self.eager else []:
