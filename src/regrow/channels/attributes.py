@@ -1,4 +1,4 @@
-"""The Python numbers that modules hold: found, marked with where they stand, and set to new values.
+"""The Python numbers that modules hold: found, and marked with where they stand.
 
 `head_dim`, `num_heads`, `split_size`, `normalized_shape`, and those of configuration objects that modules carry
 (`config.hidden_size`). Each is known by its module's name and a dotted path: `("blocks.0.attn", "head_dim")`,
@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Final
 
 from torch import nn
@@ -86,48 +86,3 @@ def _like(value: Any, items: list[Any]) -> Any:
 
 def _set(holder: Any, key: Any, value: Any) -> None:
     holder[key] = value
-
-
-def read(network: nn.Module, attribute: Attribute) -> int:
-    """The value of one number. Raises `LookupError` where the network holds none at that place."""
-    holder, key = _find(network, attribute)
-    return int(holder[key])
-
-
-def write(network: nn.Module, values: Mapping[Attribute, int]) -> None:
-    """Set numbers to new values. Raises `LookupError` where the network holds none at one of the places."""
-    for attribute, value in values.items():
-        _write(network, attribute, value)
-
-
-def _write(network: nn.Module, attribute: Attribute, value: int) -> None:
-    holder, key = _find(network, attribute)
-    if not isinstance(holder, tuple):
-        holder[key] = value
-        return
-    # A tuple cannot be changed: put a new one in its place.
-    path, _, place = attribute.path.rpartition(".")
-    outer, name = _find(network, Attribute(attribute.module, path))
-    items = list(holder)
-    items[int(place)] = value
-    outer[name] = _like(holder, items)
-
-
-def _find(network: nn.Module, attribute: Attribute) -> tuple[Any, Any]:
-    """The dict or sequence that holds a number, and its key there."""
-    module = network.get_submodule(attribute.module)
-    holder: Any = vars(module)
-    steps = attribute.path.split(".")
-    for step in steps[:-1]:
-        value = holder[_key(holder, step)]
-        holder = value if isinstance(value, (tuple, list, dict)) else vars(value)
-    key = _key(holder, steps[-1])
-    holder[key]  # a KeyError or IndexError here, not later
-    return holder, key
-
-
-def _key(holder: Any, step: str) -> Any:
-    return int(step) if isinstance(holder, (tuple, list)) else step
-
-
-Writer = Callable[[nn.Module, Mapping[Attribute, int]], None]

@@ -6,13 +6,17 @@ no arithmetic. Its output therefore equals the dense network's with the removed 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
-from regrow.channels.architecture import Architecture
+from regrow.channels.architecture import Architecture, Correction
 from regrow.channels.fingerprint import fingerprint
 from regrow.channels.groups import channel_groups, keep_masks
+from regrow.channels.masks import axis_masks, named_tensors
+from regrow.channels.module_sizes import correct, leaf_sizes, write_size
 from regrow.errors import PruningError
 from regrow.networks.build import blueprint
 from regrow.networks.groups import Group
@@ -21,22 +25,46 @@ from regrow.networks.groups import Group
 def carve(network: nn.Module, architecture: Architecture, *, other_weights: bool = False) -> nn.Module:
     """The small network, with copies of the dense network's weights and norm statistics; `network` is left as it is.
 
-    Device, dtype, `requires_grad` and train or eval mode are inherited, module by module. Raises `PruningError` where the network
-    is not the one that was pruned: other groups, or, unless `other_weights` allows them (rewinding does), other weights.
+    Whatever the caller owned stays: class, hooks, device, dtype, `requires_grad`, tied weights, buffers, train or eval mode, module by
+    module. Raises `PruningError` where the network is not the one that was pruned: other groups, or, unless `other_weights` allows them
+    (rewinding does), other weights.
     """
-    groups = channel_groups(network)
-    _check_same_network(groups, architecture)
-    if not other_weights and fingerprint(network) != architecture.fingerprint:
+    if architecture.dense is not None and not architecture.kept[0].slices:
+        return _carve_declared(network, architecture, other_weights)
+    if not other_weights:
+        _check_weights(network, architecture)
+    return carve_tensors(network, architecture, _cut)
+
+
+def carve_tensors(
+    network: nn.Module, architecture: Architecture, cut: Callable[[Tensor, Mapping[int, Tensor]], Tensor]
+) -> nn.Module:
+    """A copy of the network whose tensors went through `cut(tensor, keep)`; `keep` says per axis which indices stay.
+
+    Tensors of which nothing goes are given with an empty `keep`. The numbers that modules hold are corrected.
+    """
+    masks = axis_masks(network, architecture)
+    memo: dict[int, Any] = {}
+    for name, tensor in named_tensors(network).items():
+        memo[id(tensor)] = _as_before(cut(tensor, masks.get(name, {})), tensor)
+    try:
+        small = copy.deepcopy(network, memo)
+    except Exception as error:
         raise PruningError(
-            "the network does not hold the weights that this architecture was made from: their fingerprints differ. "
-            "Pass the dense network that was pruned, or other_weights=True to carve the same channels from these weights."
-        )
-    tensors = network.state_dict()
-    masks = keep_masks(groups, architecture.indices, tensors)
-    small = blueprint(architecture.pruned_spec())
-    small.load_state_dict({name: _cut(tensor, masks.get(name, {})) for name, tensor in tensors.items()}, assign=True)
-    _inherit(small, network)
+            f"{type(network).__name__} cannot be copied ({type(error).__name__}: {error}), and the small network is a copy of it "
+            "with smaller tensors. Give the class a __deepcopy__ method, or remove what cannot be copied before pruning."
+        ) from error
+    _resize(network, small, masks, architecture.corrections)
     return small
+
+
+def _as_before(block: Tensor, tensor: Tensor) -> Tensor:
+    """What the network held there: a parameter, or a plain buffer."""
+    if not isinstance(tensor, nn.Parameter):
+        return block
+    parameter = nn.Parameter(block, requires_grad=tensor.requires_grad)
+    parameter.__dict__.update(tensor.__dict__)
+    return parameter
 
 
 def _cut(tensor: Tensor, masks: Mapping[int, Tensor]) -> Tensor:
@@ -45,6 +73,54 @@ def _cut(tensor: Tensor, masks: Mapping[int, Tensor]) -> Tensor:
     for axis, keep in masks.items():
         block = block.index_select(axis, keep.nonzero().flatten().to(block.device))
     return block.clone() if not masks else block
+
+
+def _resize(
+    network: nn.Module,
+    small: nn.Module,
+    masks: Mapping[str, Mapping[int, Tensor]],
+    corrections: Sequence[Correction],
+) -> None:
+    """The numbers that modules hold follow the new sizes: those that forward reads, and those that layers of PyTorch show."""
+    corrected = {(one.module, one.attribute) for one in corrections}
+    dense = dict(network.named_modules())
+    for name, module in small.named_modules():
+        own = {key: tensor for key, tensor in _own_tensors(module)}
+        prefix = f"{name}." if name else ""
+        if not own or not any(f"{prefix}{key}" in masks for key in own):
+            continue
+        kept = {key: masks[f"{prefix}{key}"][0] for key in own if 0 in masks.get(f"{prefix}{key}", {})}
+        sizes = leaf_sizes(dense[name], {key: tuple(tensor.shape) for key, tensor in own.items()}, kept)
+        for attribute, size in sizes.items():
+            if (name, attribute) not in corrected:
+                write_size(module, attribute, size)
+    correct(small, corrections)
+
+
+def _own_tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
+    return [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+
+
+def _check_weights(network: nn.Module, architecture: Architecture) -> None:
+    if fingerprint(network) != architecture.fingerprint:
+        raise PruningError(
+            "the network does not hold the weights that this architecture was made from: their fingerprints differ. "
+            "Pass the dense network that was pruned, or other_weights=True to carve the same channels from these weights."
+        )
+
+
+def _carve_declared(network: nn.Module, architecture: Architecture, other_weights: bool) -> nn.Module:
+    """A network of the zoo: its blueprint at the small widths, filled."""
+    groups = channel_groups(network)
+    _check_same_network(groups, architecture)
+    if not other_weights:
+        _check_weights(network, architecture)
+    tensors = network.state_dict()
+    masks = keep_masks(groups, architecture.indices, tensors)
+    small = blueprint(architecture.pruned_spec())
+    small.load_state_dict({name: _cut(tensor, masks.get(name, {})) for name, tensor in tensors.items()}, assign=True)
+    _inherit(small, network)
+    return small
 
 
 def _inherit(small: nn.Module, network: nn.Module) -> None:

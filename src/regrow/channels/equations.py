@@ -16,17 +16,9 @@ import numpy as np
 
 from regrow.channels.families import Families
 from regrow.channels.ids import Demands, Equation, attributes_in
-from regrow.channels.sizes import COMPARISONS, Attribute, Comparison, Expression, Extent, evaluate, parts, solve
+from regrow.channels.sizes import COMPARISONS, Attribute, Comparison, Expression, Extent, IdArray, evaluate, parts, solve
 
 _TRIALS = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Definition:
-    """An attribute, and the equation that says what it becomes."""
-
-    attribute: Attribute
-    equation: Equation
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,93 +27,90 @@ class System:
 
     families: Families
     dense: dict[Attribute, int]
-    definitions: tuple[Definition, ...]
+    definitions: dict[Attribute, Equation]
+    """What says what an attribute becomes."""
     equations: tuple[Equation, ...]
     comparisons: tuple[Comparison, ...]
     scales: tuple[Expression, ...]
 
-    def values(self, widths: Sequence[int]) -> dict[Attribute, int]:
-        """Every attribute at the given widths. Raises `ArithmeticError` where one has no value."""
-        known = dict(self.dense)
-        for definition in self.definitions:
-            equation = definition.equation
-            wanted = self.target(equation, widths)
-            value = solve(
-                equation.expression, definition.attribute, wanted, lambda part: self._part(part, widths, known)
-            )
-            if value is None:
-                raise ArithmeticError(f"{definition.attribute} has no value that gives {wanted}")
-            known[definition.attribute] = value
-        return known
+    def at(self, widths: Sequence[int]) -> Point:
+        """The system when every group keeps as many channels as `widths` says."""
+        return Point(self, tuple(widths), {})
 
-    def target(self, equation: Equation, widths: Sequence[int]) -> int:
-        """What the equation must come out as."""
-        target = equation.target
-        return target if isinstance(target, int) else self.families.extent(target.ids, widths)
+    def groups_in(self, *expressions: Expression) -> set[int]:
+        """The groups whose widths expressions speak of, through their attributes too."""
+        found: set[int] = set()
+        for part in itertools.chain.from_iterable(parts(expression) for expression in expressions):
+            if isinstance(part, Extent):
+                found.update(itertools.chain.from_iterable(self.families.sizes(part.ids)))
+            elif part in self.definitions:
+                definition = self.definitions[part]
+                inner = [extent for extent in parts(definition.expression) if isinstance(extent, Extent)]
+                found |= self.groups_in(definition.target, *inner)
+        return found
 
-    def value(self, expression: Expression, widths: Sequence[int], known: dict[Attribute, int]) -> int:
-        """What an expression comes out as."""
-        return evaluate(expression, lambda part: self._part(part, widths, known))
 
-    def _part(self, part: Attribute | Extent, widths: Sequence[int], known: dict[Attribute, int]) -> int:
-        return known[part] if isinstance(part, Attribute) else self.families.extent(part.ids, widths)
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A system at certain widths; attributes are worked out when they are asked for."""
 
-    def broken(self, widths: Sequence[int]) -> list[Equation]:
-        """The equations that do not hold at the given widths."""
+    system: System
+    widths: tuple[int, ...]
+    known: dict[Attribute, int]
+
+    def value(self, expression: Expression) -> int:
+        """What an expression comes out as. Raises `ArithmeticError` where the code would."""
+        return evaluate(expression, self._part)
+
+    def _part(self, part: Attribute | Extent) -> int:
+        if isinstance(part, Extent):
+            return self.system.families.extent(part.ids, self.widths)
+        if part not in self.known:
+            self.known[part] = self.system.dense[part]  # what it is while it is being worked out
+            self.known[part] = self._defined(part)
+        return self.known[part]
+
+    def _defined(self, attribute: Attribute) -> int:
+        equation = self.system.definitions.get(attribute)
+        if equation is None:
+            return self.system.dense[attribute]
+        found = solve(equation.expression, attribute, self.value(equation.target), self._part)
+        return self.system.dense[attribute] if found is None else found
+
+    def holds(self, equation: Equation) -> bool:
+        """Whether an equation holds."""
         try:
-            known = self.values(widths)
-        except ArithmeticError:
-            return [definition.equation for definition in self.definitions if not self._solvable(definition, widths)]
-        return [equation for equation in self.equations if not self._holds(equation, widths, known)]
-
-    def _solvable(self, definition: Definition, widths: Sequence[int]) -> bool:
-        wanted = self.target(definition.equation, widths)
-        found = solve(
-            definition.equation.expression,
-            definition.attribute,
-            wanted,
-            lambda part: self._part(part, widths, self.dense),
-        )
-        return found is not None
-
-    def _holds(self, equation: Equation, widths: Sequence[int], known: dict[Attribute, int]) -> bool:
-        try:
-            return self.value(equation.expression, widths, known) == self.target(equation, widths)
+            return self.value(equation.expression) == self.value(equation.target)
         except ArithmeticError:
             return False
 
-    def turned(self, widths: Sequence[int]) -> list[Comparison]:
-        """The questions of the forward code whose answers change at the given widths."""
-        known = self.values(widths)
-        return [one for one in self.comparisons if not self._same_answer(one, widths, known)]
+    def keeps(self, one: Comparison) -> bool:
+        """Whether the code goes on as before."""
+        try:
+            return COMPARISONS[one.name](self.value(one.left), self.value(one.right)) == one.outcome
+        except ArithmeticError:
+            return False
 
-    def _same_answer(self, one: Comparison, widths: Sequence[int], known: dict[Attribute, int]) -> bool:
-        left, right = (self.value(side, widths, known) for side in (one.left, one.right))
-        return COMPARISONS[one.name](left, right) == one.outcome
+    def broken(self) -> list[Equation]:
+        """The equations that do not hold."""
+        return [equation for equation in self.system.equations if not self.holds(equation)]
 
-    def groups_in(self, equation: Equation) -> set[int]:
-        """The groups whose widths an equation speaks of, through its attributes too."""
-        expressions: list[Expression] = [equation.expression]
-        if not isinstance(equation.target, int):
-            expressions.append(equation.target)
-        named = attributes_in(equation.expression)
-        for definition in self.definitions:
-            if definition.attribute in named:
-                expressions += [definition.equation.expression, definition.equation.target]
-        return set(itertools.chain.from_iterable(self._groups(expression) for expression in expressions))
+    def turned(self) -> list[Comparison]:
+        """The questions of the forward code whose answers change."""
+        return [one for one in self.system.comparisons if not self.keeps(one)]
 
-    def _groups(self, expression: Expression) -> set[int]:
-        extents = [part for part in parts(expression) if isinstance(part, Extent)]
-        return {group for extent in extents for members in self.families.sizes(extent.ids) for group in members}
+    def attributes(self) -> dict[Attribute, int]:
+        """Every attribute that the code speaks of."""
+        return {attribute: self._part(attribute) for attribute in self.system.dense}
 
 
 def system_of(demands: Demands, families: Families, dense: dict[Attribute, int]) -> System:
     """The equations of a network, those that define attributes set apart."""
     equations = _distinct(demands.equations + _asked_equal(demands.diary.comparisons))
-    definitions: dict[Attribute, Definition] = {}
+    definitions: dict[Attribute, Equation] = {}
     for equation in equations:
         if isinstance(equation.expression, Attribute) and not isinstance(equation.target, int):
-            definitions.setdefault(equation.expression, Definition(equation.expression, equation))
+            definitions.setdefault(equation.expression, equation)
     for equation in equations:
         unknown = attributes_in(equation.expression) - set(definitions)
         if (
@@ -129,10 +118,9 @@ def system_of(demands: Demands, families: Families, dense: dict[Attribute, int])
             and not isinstance(equation.target, int)
             and not isinstance(equation.expression, Attribute)
         ):
-            attribute = unknown.pop()
-            definitions[attribute] = Definition(attribute, equation)
+            definitions[unknown.pop()] = equation
     others = tuple(one for one in demands.diary.comparisons if not _is_equality(one))
-    return System(families, dense, tuple(definitions.values()), tuple(equations), others, tuple(demands.diary.scales))
+    return System(families, dense, definitions, tuple(equations), others, tuple(demands.diary.scales))
 
 
 def _distinct(equations: Iterable[Equation]) -> list[Equation]:
@@ -175,82 +163,88 @@ def _asked_equal(comparisons: Sequence[Comparison]) -> list[Equation]:
     return result
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Settled:
     """Which groups must shrink in step, and which must stay for the code to run on."""
 
-    links: tuple[tuple[int, ...], ...]
+    links: list[set[int]]
     stay: dict[int, str]
+    coupled: list[tuple[IdArray, IdArray]]
+    """Axes whose positions must go together one by one, because no widths can make them equally long otherwise."""
 
 
-def settle(system: System) -> Settled:
-    """Find links and groups that stay, by trying widths: an equation that fails at some is linked; if that does not help, frozen."""
-    links: list[set[int]] = []
-    stay: dict[int, str] = {}
-    for _ in range(50):
-        failed = _first_failure(system, links, stay)
-        if failed is None:
-            return Settled(tuple(tuple(sorted(link)) for link in links), stay)
-        equation, members = failed
-        _mend(system, equation, members - set(stay), links, stay)
-    every = {
-        group: "the sizes that the code computes could not be followed" for group in range(len(system.families.groups))
-    }
-    return Settled((), every)
+def settle(system: System, *, couple: bool) -> Settled:
+    """Find links and groups that stay, by trying widths: an equation that fails at some is linked; if that does not help, frozen.
+
+    With `couple`, axes that must be equally long and cannot be by links are handed back instead, to be united position by position.
+    """
+    found = Settled([], {}, [])
+    questions: list[Question] = [*system.equations, *system.comparisons]
+    members = [_members(system, question) for question in questions]
+    for _ in range(20):
+        changed = False
+        points = trial_points(system, found)
+        for question, groups in zip(questions, members, strict=True):
+            if groups - set(found.stay) and not _passes(points, question):
+                changed |= _mend(system, question, groups - set(found.stay), found, couple)
+                points = trial_points(system, found)
+        if not changed:
+            return found
+    found.stay.update(dict.fromkeys(range(len(system.families.groups)), "sizes that the code computes could not be followed"))
+    return found
 
 
-def _first_failure(system: System, links: Sequence[set[int]], stay: dict[int, str]) -> tuple[str, set[int]] | None:
-    for trial in range(_TRIALS):
-        widths = trial_widths(system, links, stay, trial)
-        for equation in system.broken(widths):
-            members = system.groups_in(equation)
-            if members - set(stay):
-                return equation.where, members
-        if broken := _turned(system, widths, stay):
-            return broken
-    return None
+Question = Equation | Comparison
 
 
-def _turned(system: System, widths: Sequence[int], stay: dict[int, str]) -> tuple[str, set[int]] | None:
-    for one in system.turned(widths):
-        members = system.groups_in(Equation(one.left, Extent(np.empty(0, dtype=np.int64)), ""))
-        members |= system.groups_in(Equation(one.right, Extent(np.empty(0, dtype=np.int64)), ""))
-        if members - set(stay):
-            return "a comparison", members
-    return None
+def _members(system: System, question: Question) -> set[int]:
+    if isinstance(question, Equation):
+        return system.groups_in(question.expression, question.target)
+    return system.groups_in(question.left, question.right)
 
 
-def _mend(system: System, where: str, members: set[int], links: list[set[int]], stay: dict[int, str]) -> None:
-    """Link the groups of a failing equation; failing that, keep heads, and link the others; failing that, keep all."""
-    linked = set(members)
-    for link in links:
-        if link & members:
-            linked |= link
-    groups = system.families.groups
-    heads = {group for group in members if groups[group].role == "heads"}
-    for kept, joined in ((set(), linked), (heads, linked - heads)):
-        trial_stay = {**stay, **dict.fromkeys(kept, f"{where}: computes other sizes from this one")}
-        trial_links = [link - kept for link in links if not link & joined] + ([joined] if len(joined) > 1 else [])
-        if joined and _granularity(system, joined) > 1 and _works(system, members, trial_links, trial_stay):
-            links[:] = trial_links
-            stay.update(trial_stay)
-            return
-    links[:] = [link - members for link in links if len(link - members) > 1]
-    stay.update(dict.fromkeys(members, f"{where}: computes sizes from this one that could not be followed"))
+def _passes(points: Sequence[Point], question: Question) -> bool:
+    """Whether an equation holds, or a comparison keeps its answer, at all widths that are tried."""
+    if isinstance(question, Equation):
+        return all(point.holds(question) for point in points)
+    return all(point.keeps(question) for point in points)
 
 
-def _works(system: System, members: set[int], links: Sequence[set[int]], stay: dict[int, str]) -> bool:
-    for trial in range(_TRIALS):
-        widths = trial_widths(system, links, stay, trial)
-        if any(system.groups_in(equation) & members for equation in system.broken(widths)):
-            return False
-        if (turned := _turned(system, widths, stay)) and turned[1] & members:
-            return False
+def _mend(system: System, question: Question, members: set[int], found: Settled, couple: bool) -> bool:
+    """Link the groups of a failing question; failing that, keep heads, and link the others; failing that, keep all."""
+    where = question.where if isinstance(question, Equation) else "the network"
+    linked = set(members).union(*(link for link in found.links if link & members))
+    heads = {group for group in members if system.families.groups[group].role == "heads"}
+    for kept in (set[int](), heads):
+        joined = linked - kept
+        links = [link - kept for link in found.links if not link & joined] + ([joined] if len(joined) > 1 else [])
+        trial = Settled(links, {**found.stay, **dict.fromkeys(kept, f"{where}: other sizes are computed from this one")}, [])
+        if joined and _granularity(system, joined) > 1 and _passes(trial_points(system, trial), question):
+            found.links, found.stay = trial.links, trial.stay
+            return True
+    if couple and isinstance(question, Equation) and (pair := _same_length(question)):
+        found.coupled.append(pair)
+        return False
+    found.links = [link - members for link in found.links if len(link - members) > 1]
+    found.stay.update(dict.fromkeys(members, f"{where}: sizes are computed from this one that could not be followed"))
     return True
+
+
+def _same_length(equation: Equation) -> tuple[IdArray, IdArray] | None:
+    """The two axes of an equation that says only that they are equally long."""
+    one, other = equation.expression, equation.target
+    if isinstance(one, Extent) and isinstance(other, Extent) and len(one.ids) == len(other.ids) and one.ids is not other.ids:
+        return one.ids, other.ids
+    return None
 
 
 def _granularity(system: System, members: Iterable[int]) -> int:
     return math.gcd(*(system.families.groups[group].channels for group in members))
+
+
+def trial_points(system: System, found: Settled) -> list[Point]:
+    """The system at widths to try."""
+    return [system.at(trial_widths(system, found.links, found.stay, trial)) for trial in range(_TRIALS)]
 
 
 def trial_widths(system: System, links: Sequence[set[int]], stay: dict[int, str], trial: int) -> list[int]:

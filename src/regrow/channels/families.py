@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,18 +41,27 @@ class Families:
 
     atoms: Atoms
 
+    _known: dict[int, tuple[IdArray, Counter[tuple[int, ...]]]] = field(default_factory=dict, repr=False, compare=False)
+
     def sizes(self, ids: IdArray) -> Counter[tuple[int, ...]]:
         """How many positions of an axis belong to which groups: {(): 3, (0,): 64, (1, 2): 768}; sorted group numbers."""
-        found = self.family[self.atoms.of(ids)]
-        found[self.atoms.of(ids) == 0] = -1
-        found = -np.sort(-found, axis=0)
-        columns, counts = np.unique(found, axis=1, return_counts=True)
-        return Counter(
-            {
-                tuple(sorted(int(f) for f in column if f >= 0)): int(n)
-                for column, n in zip(columns.T, counts, strict=True)
-            }
-        )
+        known = self._known.get(id(ids))
+        if known is None:
+            known = self._known[id(ids)] = (ids, self._count(ids))  # holding the array keeps its id from being given away
+        return known[1]
+
+    def _count(self, ids: IdArray) -> Counter[tuple[int, ...]]:
+        here = self.atoms.of(ids)
+        found = np.where(here > 0, self.family[here], -1)
+        # One number per position for the groups that it belongs to, largest first.
+        code = np.zeros(found.shape[1], dtype=np.int64)
+        for layer in -np.sort(-found, axis=0):
+            code = code * (len(self.groups) + 1) + layer + 1
+        _, first, counts = np.unique(code, return_index=True, return_counts=True)
+        result: Counter[tuple[int, ...]] = Counter()
+        for place, n in zip(first.tolist(), counts.tolist(), strict=True):
+            result[tuple(sorted({int(group) for group in found[:, place] if group >= 0}))] += n
+        return result
 
     def extent(self, ids: IdArray, widths: Sequence[int]) -> int:
         """Positions left on an axis when every group keeps as many channels as `widths` says."""

@@ -91,6 +91,18 @@ class Demands:
         else:
             self.united.append((one, other))
 
+    def meet(self, axes: Sequence[Ids], reason: str = "") -> Ids:
+        """Several axes of one length lie on each other; what is left of them: None where one keeps its size."""
+        if not axes or all(ids is None for ids in axes):
+            return None
+        if any(ids is None for ids in axes):
+            for ids in axes:
+                self.freeze(ids, reason or "meets an axis that keeps its size")
+            return None
+        for ids in axes[1:]:
+            self.unite(axes[0], ids)
+        return axes[0]
+
     def freeze(self, ids: Ids, reason: str) -> None:
         """These positions stay."""
         if ids is not None:

@@ -21,11 +21,12 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from regrow.channels.architecture import Correction
-from regrow.channels.attributes import mark, read
-from regrow.channels.equations import System, settle, system_of
+from regrow.channels.attributes import mark
+from regrow.channels.equations import Point, System, settle, system_of
 from regrow.channels.families import Families, Place, group_up
 from regrow.channels.ids import Demands
 from regrow.channels.labels import labels_of, put
+from regrow.channels.module_sizes import read_size
 from regrow.channels.onmeta import as_call, meta_copy, moved, sharing_copy
 from regrow.channels.outputs import contract
 from regrow.channels.rules.table import rule_of
@@ -77,16 +78,16 @@ class Tracing:
 
         Raises `PruningError` for widths at which the network's own code could not run.
         """
-        self._check(widths)
-        values = self._system.values(widths)
+        point = self._at(widths)
         dense = self._system.dense
         return tuple(
             Correction(module=key.module, attribute=key.path, dense=dense[key], small=value)
-            for key, value in sorted(values.items(), key=lambda item: (item[0].module, item[0].path))
+            for key, value in sorted(point.attributes().items(), key=lambda item: (item[0].module, item[0].path))
             if value != dense[key]
         )
 
-    def _check(self, widths: Sequence[int]) -> None:
+    def _at(self, widths: Sequence[int]) -> Point:
+        """The sizes at these widths; `PruningError` where they do not fit."""
         if len(widths) != len(self.groups):
             raise PruningError(
                 f"the network has {len(self.groups)} channel groups and needs one width for each; found {len(widths)}"
@@ -94,27 +95,25 @@ class Tracing:
         for group, width in zip(self.groups, widths, strict=True):
             if not 1 <= width <= group.channels:
                 raise PruningError(f"{group.name} keeps 1 to {group.channels} channels; asked for {width}")
-        broken = self._system.broken(widths)
-        if broken:
-            names = ", ".join(sorted({self.groups[index].name for index in self._system.groups_in(broken[0])}))
+        point = self._system.at(widths)
+        for equation in point.broken():
+            members = self._system.groups_in(equation.expression, equation.target)
+            names = ", ".join(sorted({self.groups[index].name for index in members}))
             raise PruningError(
-                f"these widths do not fit together: {broken[0].where} computes one size from another ({names}), so these groups must "
-                "keep the same share of their channels"
+                f"these widths do not fit together: {equation.where} computes one size from another ({names}), so these "
+                "groups must keep the same share of their channels"
             )
-        turned = self._system.turned(widths)
-        if turned:
+        for comparison in point.turned():
             raise PruningError(
-                f"at these widths the network's code takes another path: a comparison ({turned[0].name}) turns out otherwise"
+                f"at these widths the network's code takes another path: a comparison of sizes ({comparison.name}) "
+                "turns out otherwise. Keep more channels, or ignore the layers around it."
             )
+        return point
 
     def scales(self, widths: Sequence[int]) -> bool:
         """Whether a number that the code computes from sizes, such as 1 / sqrt(head size), changes at these widths."""
-        known = self._system.values(widths)
-        dense = [group.channels for group in self.groups]
-        return any(
-            self._system.value(scale, widths, known) != self._system.value(scale, dense, self._system.dense)
-            for scale in self._system.scales
-        )
+        here, dense = self._system.at(widths), self._system.at([group.channels for group in self.groups])
+        return any(here.value(scale) != dense.value(scale) for scale in self._system.scales)
 
     @functools.cached_property
     def frozen(self) -> tuple[Frozen, ...]:
@@ -296,13 +295,16 @@ def _concluded(attempt: Attempt, on: str) -> Tracing:
     places = _places(attempt)
     produced = _produced(demands, places)
     attributes = _attributes(attempt)
-    atoms = solve(demands)
     extents = _extents(demands)
-    families = group_up(places, produced, atoms, extents)
-    system = system_of(demands, families, attributes)
-    settled = settle(system)
+    for couple in (True, True, True, True, False):
+        families = group_up(places, produced, solve(demands), extents)
+        system = system_of(demands, families, attributes)
+        settled = settle(system, couple=couple)
+        demands.united += settled.coupled
+        if not settled.coupled:
+            break
     stay = {families.groups[number].name: reason for number, reason in settled.stay.items()}
-    links = settled.links
+    links = tuple(tuple(sorted(link)) for link in settled.links)
     if stay:
         families, links = _without(families, settled.stay, links)
         system = replace(system, families=families)
@@ -350,7 +352,7 @@ def _attributes(attempt: Attempt) -> dict[Attribute, int]:
     spoken = [equation.expression for equation in attempt.demands.equations]
     spoken += [side for one in diary.comparisons for side in (one.left, one.right)] + list(diary.scales)
     named = {part for expression in spoken for part in parts(expression) if isinstance(part, Attribute)}
-    return {attribute: read(attempt.copy, attribute) for attribute in named}
+    return {one: int(read_size(attempt.copy.get_submodule(one.module), one.path)) for one in named}
 
 
 def _extents(demands: Demands) -> list[IdArray]:

@@ -72,6 +72,15 @@ def _shape(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
     return torch.Size(sizes)
 
 
+def _numel(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
+    """`x.numel()`: the product of the sizes."""
+    found = func(*args, **kwargs)
+    total: Any = 1
+    for n, ids in zip(args[0].size(), labels_of(args[0]).axes, strict=True):
+        total = total * (n if ids is None else Size.of(n, Extent(ids), demands.diary))
+    return total if isinstance(total, Size) else found
+
+
 def _view(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
     """`x.view(a, b)`, `x.reshape((a, b))`, `torch.reshape(x, shape)`, `x.expand(a, b)`."""
     out = func(*args, **kwargs)
@@ -265,6 +274,7 @@ def _attention(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
 
 HANDLERS: Final[dict[str, Handler]] = {
     **dict.fromkeys(("shape", "size"), _shape),
+    **dict.fromkeys(("numel", "nelement"), _numel),
     **dict.fromkeys(("view", "reshape", "_reshape_from_tensor"), _view),
     **dict.fromkeys(("expand", "broadcast_to"), _expand),
     **dict.fromkeys(("repeat", "tile"), _repeat),

@@ -29,8 +29,7 @@ def _product(demands: Demands, out: Tensor, left: Tensor, right: Tensor, bias: T
     demands.unite(one.axes[-1], other.axes[-2], "is multiplied with an axis that keeps its size")
     batch: list[Ids] = []
     for mine, yours in zip(one.axes[:-2], other.axes[:-2], strict=True):
-        demands.unite(mine, yours, "meets an axis that keeps its size")
-        batch.append(mine if yours is None else yours)
+        batch.append(demands.meet([mine, yours]))
     rows, columns = one.axes[-2], other.axes[-1]
     demands.lead(rows)
     demands.lead(columns)
@@ -47,8 +46,7 @@ def _add(demands: Demands, axes: list[Ids], bias: Tensor) -> bool:
     offset = len(axes) - bias.dim()
     for axis, ids in enumerate(labels.axes):
         if bias.shape[axis] != 1:
-            demands.unite(axes[axis + offset], ids, "is added to an axis that keeps its size")
-            axes[axis + offset] = ids if axes[axis + offset] is None else axes[axis + offset]
+            axes[axis + offset] = demands.meet([axes[axis + offset], ids], "is added to an axis that keeps its size")
     return labels.zero and len(labels.live) == sum(ids is not None for ids in axes)
 
 
@@ -114,7 +112,7 @@ def convolution(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
     axes = [None, made, *([None] * (out.dim() - 2))]
     zero = w.zero
     if bias is not None:
-        demands.unite(made, labels_of(bias).axes[0], "has a bias that keeps its size")
+        made = demands.meet([made, labels_of(bias).axes[0]], "has a bias that keeps its size")
         zero = zero and labels_of(bias).zero
     put(out, axes, zero)
 
@@ -162,9 +160,7 @@ def attention(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
     demands.freeze(key.axes[-2], "is attended over")
     heads: list[Ids] = []
     for mine, yours, theirs in zip(query.axes[:-2], key.axes[:-2], value.axes[:-2], strict=True):
-        demands.unite(mine, yours, "is a head that stays")
-        demands.unite(mine if mine is not None else yours, theirs, "is a head that stays")
-        heads.append(mine)
+        heads.append(demands.meet([mine, yours, theirs], "is a head that stays"))
     result = out[0] if isinstance(out, (tuple, list)) else out
     put(result, [*heads, query.axes[-2], value.axes[-1]], value.zero)
 

@@ -64,8 +64,7 @@ def gather(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
             demands.freeze(theirs, PICKED)
             axes.append(None)
         else:
-            demands.unite(mine, theirs, PICKED)
-            axes.append(mine)
+            axes.append(demands.meet([mine, theirs], PICKED))
     put(out, axes, x.zero)
 
 

@@ -25,8 +25,7 @@ def batch_norm(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
     own = [value for value in args[1:5] if isinstance(value, Tensor)]
     channels = x.axes[1]
     for tensor in own:
-        demands.unite(channels, labels_of(tensor).axes[0], "is normalised with values that keep their size")
-        channels = labels_of(tensor).axes[0] if channels is None else channels
+        channels = demands.meet([channels, labels_of(tensor).axes[0]], "is normalised with values that keep their size")
     trains = _takes_statistics(args, kwargs)
     for axis, ids in enumerate(x.axes):
         if axis != 1 and trains:
@@ -52,8 +51,7 @@ def layer_norm(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
     for tensor in (value for value in args[2:4] if isinstance(value, Tensor)):
         affine = True
         for axis, ids in enumerate(labels_of(tensor).axes):
-            demands.unite(axes[first + axis], ids, "is normalised with values that keep their size")
-            axes[first + axis] = ids if axes[first + axis] is None else axes[first + axis]
+            axes[first + axis] = demands.meet([axes[first + axis], ids], "is normalised with values that keep their size")
     for ids in axes[first:]:
         demands.statistic(ids, "statistics over the kept channels")
     put(tensors_in(out)[0], axes, affine)
@@ -67,8 +65,7 @@ def group_norm(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
     affine = False
     for tensor in (value for value in args[1:3] if isinstance(value, Tensor)):
         affine = True
-        demands.unite(channels, labels_of(tensor).axes[0], "is normalised with values that keep their size")
-        channels = labels_of(tensor).axes[0] if channels is None else channels
+        channels = demands.meet([channels, labels_of(tensor).axes[0]], "is normalised with values that keep their size")
     blocks, inside = demands.part(channels, [groups, int(args[4]) // groups])
     demands.block = blocks
     demands.statistic(inside, "statistics over the kept channels")

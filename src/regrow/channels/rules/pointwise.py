@@ -28,7 +28,7 @@ QUOTIENTS: Final = frozenset(["div", "floor_divide", "pow", "remainder", "fmod",
 
 def pointwise(demands: Demands, out: Any, args: Sequence[Any], kwargs: Mapping[str, Any], name: str = "") -> None:
     """Any operation on broadcast operands."""
-    operands = [tensor for tensor in tensors_in((args, kwargs)) if tensor is not out]
+    operands = tensors_in((args, kwargs))
     for result in tensors_in(out):
         _broadcast(demands, result, operands, name.rstrip("_") if name != "__and__" else "logical_and", args)
 
@@ -36,17 +36,12 @@ def pointwise(demands: Demands, out: Any, args: Sequence[Any], kwargs: Mapping[s
 def _broadcast(demands: Demands, out: Tensor, operands: Sequence[Tensor], name: str, args: Sequence[Any]) -> None:
     shape = out.shape
     labelled = [labels_of(tensor) for tensor in operands if tensor.dim() <= len(shape)]
-    own = [out] if _is_labelled(out) else []  # in place: what it held before lies there too
     axes: list[Ids] = [None] * len(shape)
     for axis, size in enumerate(shape):
         if size != 1:
-            sources = [*own, *operands]
-            axes[axis] = _meet(demands, [_aligned(tensor, axis, len(shape), size) for tensor in sources])
+            lying = [_aligned(tensor, axis, len(shape), size) for tensor in operands]
+            axes[axis] = demands.meet([ids for has_axis, ids in lying if has_axis], "meets a constant")
     put(out, axes, _zero(name, labelled, operands, args, axes))
-
-
-def _is_labelled(tensor: Tensor) -> bool:
-    return bool(labels_of(tensor).live)
 
 
 Aligned = tuple[bool, Ids]
@@ -58,19 +53,6 @@ def _aligned(tensor: Tensor, axis: int, ndim: int, size: int) -> Aligned:
     if here < 0 or tensor.shape[here] != size:
         return False, None
     return True, labels_of(tensor).axes[here]
-
-
-def _meet(demands: Demands, operands: Sequence[Aligned]) -> Ids:
-    """The ids of one axis on which several operands lie."""
-    present = [ids for has_axis, ids in operands if has_axis]
-    if not present:
-        return None
-    first = next((ids for ids in present if ids is not None), None)
-    if first is None:
-        return None
-    for ids in present:
-        demands.unite(first, ids, "meets a constant")
-    return first
 
 
 def _zero(
@@ -121,8 +103,10 @@ def copy(demands: Demands, out: Any, args: Sequence[Any], kwargs: Mapping[str, A
     """Values written into a tensor: `target.copy_(source)`."""
     del kwargs
     target, source = args[0], args[1]
+    before = labels_of(target).zero
     pointwise(demands, out, (target, source), {}, "copy")
-    target.__dict__.update(out.__dict__)
+    labels = labels_of(out)
+    labels.zero = before and labels_of(source).zero
 
 
 def constant(demands: Demands, out: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from torch import Tensor
@@ -14,6 +14,8 @@ from regrow.channels.labels import labels_of, put
 
 Args = Sequence[Any]
 Named = Mapping[str, Any]
+
+BESIDE: Final = "stands beside values that keep their size"
 
 
 def view(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
@@ -61,6 +63,18 @@ def _recut(demands: Demands, mine: Sequence[tuple[int, Ids]], theirs: Sequence[i
     if len(mine) == len(theirs) == 1:
         return [mine[0][1]]
     return demands.part(demands.join(mine), theirs)
+
+
+def strided(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
+    """`as_strided`: followed only where it leaves the sizes as they are."""
+    del kwargs
+    labels = labels_of(args[0])
+    if tuple(out.shape) == tuple(args[0].shape):
+        put(out, labels.axes, labels.zero)
+        return
+    for ids in labels.axes:
+        demands.freeze(ids, "is laid out anew by its place in memory")
+    put(out, [None] * out.dim())
 
 
 def permute(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
@@ -163,9 +177,10 @@ def cat(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
     tensors = [tensor for tensor in args[0] if tensor.dim() == out.dim()]
     dim = (args[1] if len(args) > 1 else kwargs.get("dim", 0)) % out.dim()
     labels = [labels_of(tensor) for tensor in tensors]
-    axes = [_meet(demands, [one.axes[axis] for one in labels]) for axis in range(out.dim())]
+    axes = [
+        demands.meet([one.axes[axis] for one in labels], BESIDE) if axis != dim else None for axis in range(out.dim())
+    ]
     pieces = [one.axes[dim] for one in labels]
-    axes[dim] = None
     if any(ids is not None for ids in pieces):
         lengths = [tensor.shape[dim] for tensor in tensors]
         axes[dim] = np.concatenate(
@@ -179,20 +194,11 @@ def cat(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
     )
 
 
-def _meet(demands: Demands, all_ids: Sequence[Ids]) -> Ids:
-    first = next((ids for ids in all_ids if ids is not None), None)
-    if first is None or any(ids is not None and len(ids) != len(first) for ids in all_ids):
-        return None
-    for ids in all_ids:
-        demands.unite(first, ids, "stands beside values that keep their size")
-    return first
-
-
 def stack(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
     """Tensors of one shape along a new axis."""
     labels = [labels_of(tensor) for tensor in args[0]]
     dim = (args[1] if len(args) > 1 else kwargs.get("dim", 0)) % out.dim()
-    axes = [_meet(demands, [one.axes[axis] for one in labels]) for axis in range(len(labels[0].axes))]
+    axes = [demands.meet([one.axes[axis] for one in labels], BESIDE) for axis in range(len(labels[0].axes))]
     put(out, [*axes[:dim], None, *axes[dim:]], all(one.zero for one in labels))
 
 

@@ -113,6 +113,7 @@ RULES: Final[dict[str, Rule]] = dict(
         ),
         # positions moved about
         *_rows(shape.view, "view _unsafe_view reshape _reshape_alias flatten unflatten"),
+        *_rows(shape.strided, "as_strided"),
         *_rows(shape.permute, "permute"),
         *_rows(shape.transpose, "transpose swapaxes"),
         *_rows(shape.t, "t"),
