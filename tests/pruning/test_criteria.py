@@ -55,6 +55,15 @@ def test_norms_are_added_in_double_precision() -> None:
     assert l1(tiny, generator()).item() == 1 + (2**20 - 1) * 2.0**-30
 
 
+def test_taking_a_few_rows_at_a_time_changes_no_bit() -> None:
+    weight = torch.randn(64, 96, 5, 5, generator=generator(0))
+    whole_CF = weight.flatten(1).double()
+    assert torch.equal(l1(weight, generator()), whole_CF.abs().sum(dim=1))
+    assert torch.equal(l2(weight, generator()), whole_CF.square().sum(dim=1).sqrt())
+    sideways = weight.transpose(0, 1)
+    assert torch.equal(l1(sideways, generator()), sideways.flatten(1).double().abs().sum(dim=1))
+
+
 def test_chance_is_uniform() -> None:
     scores = random(torch.zeros(100_000, 1), generator(0))
     assert 0 <= float(scores.min()) < 0.001 and 0.999 < float(scores.max()) < 1

