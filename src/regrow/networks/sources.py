@@ -17,7 +17,7 @@ import importlib
 import importlib.util
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import PackageNotFoundError, version
@@ -117,7 +117,7 @@ class Access:
         return ({"trust": "yes"} if self.trust else {}) | ({"place": self.place} if self.place else {})
 
     @classmethod
-    def from_local(cls, local: dict[str, str]) -> Access:
+    def from_local(cls, local: Mapping[str, str]) -> Access:
         """The inverse of `to_local`; other entries are ignored."""
         return cls(trust=local.get("trust") == "yes", place=local.get("place", ""))
 

@@ -72,7 +72,7 @@ def choose(
     kept = []
     for group, width in zip(traced.groups, share.widths, strict=True):
         purpose = (seed, "prune", name, group.name)
-        indices = tuple(range(width)) if empty else _highest(group, width, tensors, function, purpose)
+        indices = tuple(range(width)) if empty else highest(group, width, tensors, function, purpose)
         kept.append(KeptChannels(group=group.name, channels=group.channels, indices=indices, slices=group.slices))
     architecture = Architecture(
         dense=dense,
@@ -85,7 +85,7 @@ def choose(
     return Choice(architecture=architecture, notes=(*share.notes, *([NO_WEIGHTS] if empty else [])))
 
 
-def _highest(
+def highest(
     group: Group, width: int, tensors: dict[str, Tensor], criterion: Criterion, purpose: tuple[int | str, ...]
 ) -> tuple[int, ...]:
     """Indices of the channels that stay. Draws of a seeded criterion differ from group to group."""

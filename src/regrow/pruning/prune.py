@@ -10,10 +10,13 @@ from torch import Tensor, nn
 from regrow.channels.architecture import Architecture, KeptChannels, regrow_version
 from regrow.channels.fingerprint import fingerprint
 from regrow.channels.groups import channel_groups
+from regrow.channels.masks import named_tensors
 from regrow.errors import PruningError
 from regrow.networks.groups import Group
 from regrow.networks.spec import NetworkSpec
+from regrow.pruning.choice import Traced, highest
 from regrow.pruning.methods import METHODS
+from regrow.pruning.scores import named_criterion
 from regrow.pruning.selection import keep_highest
 from regrow.randomness import generator
 from regrow.table import load
@@ -36,6 +39,32 @@ def prune(network: nn.Module, dense: NetworkSpec, method: str, widths: Sequence[
         for group, width in zip(groups, widths, strict=True)
     )
     return Architecture(dense=dense, kept=kept, fingerprint=fingerprint(network), regrow=regrow_version())
+
+
+def prune_traced(
+    network: nn.Module, traced: Traced, dense: NetworkSpec, method: str, widths: Sequence[int], seed: int
+) -> Architecture:
+    """The same for a network from elsewhere, whose groups were traced; all weights that compute a channel count in its score."""
+    _check(traced.groups, dense, widths)
+    tensors = named_tensors(network)
+    name, criterion = named_criterion(method)
+    kept = tuple(
+        KeptChannels(
+            group=group.name,
+            channels=group.channels,
+            indices=highest(group, width, tensors, criterion, (seed, "prune", name, group.name)),
+            slices=group.slices,
+        )
+        for group, width in zip(traced.groups, widths, strict=True)
+    )
+    return Architecture(
+        dense=dense,
+        kept=kept,
+        corrections=traced.corrections(widths),
+        network=f"{type(network).__module__}:{type(network).__qualname__}",
+        fingerprint=fingerprint(network),
+        regrow=regrow_version(),
+    )
 
 
 def _kept(group: Group, width: int, tensor: Tensor, criterion: Criterion, numbers: torch.Generator) -> KeptChannels:

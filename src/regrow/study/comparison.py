@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import product
@@ -13,9 +13,11 @@ from regrow.config.study import Study
 from regrow.data.datasets import Facts, facts
 from regrow.data.settings import DataSettings
 from regrow.errors import ProtocolError
-from regrow.files import digest
+from regrow.files import canonical_json, digest
+from regrow.networks.prunable import Prunable, prunable_of_zoo
+from regrow.networks.settings import NetworkSettings
+from regrow.networks.sources import Access, dense_network, is_foreign
 from regrow.networks.spec import NetworkSpec
-from regrow.networks.zoo import dense_spec
 from regrow.pruning.settings import PruneSettings
 from regrow.pruning.widths import target_widths
 from regrow.retraining.arms import ARMS, Arm
@@ -24,6 +26,9 @@ from regrow.training.recipe import Recipe
 from regrow.training.schedule import learning_rates
 
 Schedule = Literal["step", "cosine", "one-cycle", "constant"]
+
+Traces = Callable[[NetworkSpec, Access], "Prunable | None"]
+"""What of a network from elsewhere can be pruned; None while it was not traced."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +39,12 @@ class Comparison:
     facts: Facts
     dense: NetworkSpec
     pruned: NetworkSpec
+    prunable: Prunable
+    """The dense network's groups."""
+
+    access: Access
+    """Where the networks' code lies, if they come from elsewhere; part of no stage's key."""
+
     method: str
     fraction: float | None
     """Share removed of every group; None where stages or widths say how much."""
@@ -59,29 +70,59 @@ class Comparison:
 
 
 def network_name(dense: NetworkSpec) -> str:
-    """How results call a dense network: its name, and its width where that is not 1."""
-    return dense.name if dense.width == 1 else f"{dense.name} x{dense.width:g}"
+    """How results call a dense network: its name, its width where that is not 1, and its options where it has some."""
+    options = [f"{key}={_option(value)}" for key, value in dense.arguments.items()]
+    return " ".join([dense.name, *([] if dense.width == 1 else [f"x{dense.width:g}"]), *options])
 
 
-def comparisons(study: Study) -> Iterator[Comparison]:
-    """Every comparison of a study, in the order of its file."""
-    ways = [(prune, method) for prune in study.prunings for method in prune.methods]
+def _option(value: object) -> str:
+    return value if isinstance(value, str) else canonical_json(value)
+
+
+def _untraced(dense: NetworkSpec, access: Access) -> None:
+    """Nothing is known of any network from elsewhere."""
+    del dense, access
+
+
+def comparisons(study: Study, traces: Traces = _untraced) -> Iterator[Comparison]:
+    """Every comparison of a study, in the order of its file; those of networks from elsewhere only where they were traced."""
     for data, network in product(study.datasets, study.networks):
-        known = facts(data)
-        dense = dense_spec(network, classes=known.classes, shape=known.shape)
-        for prune, method in ways:
-            yield from _family(data, known, dense, prune, method)
+        dense, access = named_network(study, data, network)
+        prunable = traces(dense, access) if is_foreign(dense.name) else prunable_of_zoo(dense)
+        if prunable is not None:
+            yield from _family(study, data, replace(dense, widths=prunable.widths), prunable, access)
+
+
+def named_network(study: Study, data: DataSettings, network: NetworkSettings) -> tuple[NetworkSpec, Access]:
+    """A study's dense network for one data set, and its code's access; widths are empty for a network from elsewhere."""
+    known = facts(data)
+    dense, access = dense_network(network, classes=known.classes, shape=known.shape, folder=study.folder)
+    return dense, replace(access, trust=study.trusted)
+
+
+def foreign_networks(study: Study) -> list[tuple[NetworkSpec, Access]]:
+    """Every network from elsewhere that has to be traced before the study's comparisons are known."""
+    named = [named_network(study, data, network) for data, network in product(study.datasets, study.networks)]
+    return [(dense, access) for dense, access in named if is_foreign(dense.name)]
 
 
 def _family(
-    data: DataSettings, known: Facts, dense: NetworkSpec, prune: PruneSettings, method: str
+    study: Study, data: DataSettings, dense: NetworkSpec, prunable: Prunable, access: Access
 ) -> Iterator[Comparison]:
-    for fraction in prune.fractions or (None,):
+    amounts = [
+        (prune, method, fraction)
+        for prune in study.prunings
+        for method in prune.methods
+        for fraction in prune.fractions or (None,)
+    ]
+    for prune, method, fraction in amounts:
         yield Comparison(
             data=data,
-            facts=known,
+            facts=facts(data),
             dense=dense,
-            pruned=replace(dense, widths=target_widths(prune, dense, fraction)),
+            pruned=replace(dense, widths=target_widths(prune, dense, fraction, prunable)),
+            prunable=prunable,
+            access=access,
             method=method,
             fraction=fraction,
             design=_design(prune, fraction),

@@ -21,6 +21,7 @@ from regrow.study.comparison import (
     comparisons,
     dense_epochs,
     final_lr,
+    foreign_networks,
     plan_arms,
     round_lr,
 )
@@ -35,6 +36,8 @@ from regrow.study.stages import (
     evaluate_reestimated_stage,
     evaluate_stage,
     prune_stage,
+    trace_stage,
+    traces,
     trial_stage,
 )
 from regrow.training.compute import Compute
@@ -104,9 +107,11 @@ class Expander:
         self.tune_seeds = tuple(FIRST_TUNING_SEED + i for i in range(study.retrain.tune_seeds))
 
     def expand(self) -> Expansion:
-        """All stages of the study that the results so far let us name."""
-        for comparison in comparisons(self.study):
-            self._compare(comparison)
+        """All stages of the study that the results so far let us name. Nothing is done before every network was traced."""
+        traced = [self.need(trace_stage(dense, access)) for dense, access in foreign_networks(self.study)]
+        if None not in traced:
+            for comparison in comparisons(self.study, traces(self.lookup)):
+                self._compare(comparison)
         return self.found
 
     def need(self, stage: Stage) -> Mapping[str, Any] | None:
@@ -119,7 +124,8 @@ class Expander:
     def _compare(self, comparison: Comparison) -> None:
         data = data_stage(comparison.data)
         self.need(data)
-        dense_cost, small_cost = self.need(cost_stage(comparison.dense)), self.need(cost_stage(comparison.pruned))
+        specs = (comparison.dense, comparison.pruned)
+        dense_cost, small_cost = (self.need(cost_stage(spec, comparison.access)) for spec in specs)
         compute = self._compute(comparison)
         if dense_cost is None or small_cost is None or compute is None:
             return
@@ -150,7 +156,7 @@ class Expander:
                 compile=bool(wish.compile),
             )
         steps = dense_epochs(self.study) * math.ceil(comparison.facts.train / self.study.train.batch)
-        result = self.need(trial_stage(self.study, comparison.dense, steps))
+        result = self.need(trial_stage(self.study, comparison.dense, steps, comparison.access))
         return None if result is None else Compute.from_json(result["compute"])
 
 

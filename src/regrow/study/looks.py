@@ -10,17 +10,17 @@ from typing import Any
 
 from regrow.config.study import Study
 from regrow.files import digest
-from regrow.study.comparison import Comparison, comparisons
+from regrow.study.comparison import Comparison, Traces, comparisons
 from regrow.study.stages import data_stage
 from regrow.study.store import Store
 
 Look = dict[str, Any]
 
 
-def questions(study: Study) -> dict[str, Look]:
-    """Every question of the study, with the look that showing its verdict now would be."""
+def questions(study: Study, *traces: Traces) -> dict[str, Look]:
+    """Every question of the study, with the look that showing its verdict now would be; networks from elsewhere need `traces`."""
     looks: dict[str, Look] = {}
-    for comparison in comparisons(study):
+    for comparison in comparisons(study, *traces):
         look = looks.setdefault(question(study, comparison), {"seeds": sorted(study.seed_list), "fractions": []})
         if comparison.fraction is not None:
             look["fractions"] = sorted({*look["fractions"], comparison.fraction})

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from regrow.config.study import Study
+from regrow.config.trust import require_trust
 from regrow.data.datasets import facts, root_problem
+from regrow.networks.sources import NOWHERE, Access
 from regrow.networks.spec import NetworkSpec
 from regrow.study.comparison import ArmPlan, Comparison, base_recipe, budget_epochs, dense_epochs, network_name
 from regrow.study.executor import this_machine
@@ -26,7 +28,7 @@ from regrow.training.compute import Compute
 
 Row = dict[str, Any]
 
-_CHEAP = ("cost", "trial")
+_CHEAP = ("trace", "cost", "trial")
 """Kinds that a plan does itself, because the list of stages depends on them."""
 
 
@@ -38,8 +40,10 @@ def describe(study: Study, out: Path, *, measure: bool = True) -> Row:
         out: the folder that the study would be run in; what its store already holds counts as done.
         measure: time a few training steps of each architecture; without it there are no seconds.
 
-    Raises `ProtocolError` where the study would compare what cannot be compared.
+    Raises `ConfigError` where the study names code that nobody trusted, `ProtocolError` where it would compare what cannot be
+    compared.
     """
+    require_trust(study)
     store = Store(out / "store")
     found = _expand_cheaply(study, store)
     slots = this_machine(
@@ -93,7 +97,9 @@ class _Clock:
             return 0.0
         recipe = stage.settings["recipe"]
         step = self.step_seconds(
-            NetworkSpec.from_json(stage.settings["network"]), Compute.from_json(stage.settings["compute"])
+            NetworkSpec.from_json(stage.settings["network"]),
+            Compute.from_json(stage.settings["compute"]),
+            Access.from_local(stage.local),
         )
         if step is None:
             return None
@@ -103,10 +109,10 @@ class _Clock:
         """Steps of one epoch of the study's (first) data set."""
         return math.ceil(facts(self.study.datasets[0]).train / self.study.train.batch)
 
-    def step_seconds(self, spec: NetworkSpec, compute: Compute) -> float | None:
+    def step_seconds(self, spec: NetworkSpec, compute: Compute, access: Access = NOWHERE) -> float | None:
         """Seconds of one training step, measured once and kept."""
         recipe = base_recipe(self.study, epochs=dense_epochs(self.study), lr=self.study.train.lr)
-        stage = probe_stage(spec, recipe, compute)
+        stage = probe_stage(spec, recipe, compute, access)
         if self.store.result(stage.key) is None:
             if not self.measure:
                 return None
@@ -121,7 +127,7 @@ def _hush(event: Row) -> None:
 
 
 def _kinds(found: Expansion) -> list[str]:
-    order = ("data", "cost", "trial", "import", "train", "prune", "evaluate")
+    order = ("data", "trace", "cost", "trial", "import", "train", "prune", "evaluate")
     present = {stage.kind for stage in found.stages.values()}
     return [kind for kind in order if kind in present]
 

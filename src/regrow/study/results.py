@@ -15,14 +15,13 @@ from typing import Any
 
 from regrow.config.study import Study
 from regrow.files import digest, pretty_json, write_atomic
-from regrow.networks.zoo import NETWORKS
 from regrow.retraining.budget import CONVENTIONS, FORWARD_FLOPS_PER_MAC, training_flops
 from regrow.study.comparison import Comparison, budget_epochs, dense_epochs, network_name
 from regrow.study.expand import Expansion, Run
 from regrow.study.looks import look_number, questions
 from regrow.study.machine import commit, machine, versions
 from regrow.study.stage import Stage
-from regrow.study.stages import cost_stage, data_stage
+from regrow.study.stages import cost_stage, data_stage, traces
 from regrow.study.store import Store
 
 FORMAT = 1
@@ -56,7 +55,7 @@ def write_results(study: Study, found: Expansion, store: Store, folder: Path, co
     rows = Collector(study, found, store)
     verdicts, pairs = verdict_rows(study, found, store)
     if any(row["word"] for row in verdicts):
-        for name, look in questions(study).items():
+        for name, look in questions(study, traces(store.result)).items():
             store.record_look(name, look)
     results: Row = {
         "format": FORMAT,
@@ -89,7 +88,7 @@ def write_results(study: Study, found: Expansion, store: Store, folder: Path, co
 
 def identity(study: Study, found: Expansion, store: Store) -> str:
     """Hash of the study, its stages and every look at its verdict: equal identity, equal results."""
-    looks = {name: look_number(store, name, look) for name, look in questions(study).items()}
+    looks = {name: look_number(store, name, look) for name, look in questions(study, traces(store.result)).items()}
     return digest({"study": study.settings(), "stages": sorted(found.stages), "looks": looks})
 
 
@@ -127,7 +126,8 @@ class Collector:
                 "network": name,
                 "data": comparison.facts.label,
                 "widths": list(comparison.dense.widths),
-                "groups": _groups(comparison),
+                "groups": [{"name": group.name, "stage": group.stage} for group in comparison.prunable.groups],
+                **_elsewhere(comparison),
                 **self._cost(comparison, "dense"),
             }
         return _sorted(rows.values(), "network", "data")
@@ -293,9 +293,10 @@ def _columns(run: Run) -> Row:
     return columns | NO_METHOD if run.arm == "dense" else columns
 
 
-def _groups(comparison: Comparison) -> list[Row]:
-    groups = NETWORKS[comparison.dense.name].groups(comparison.dense.width)
-    return [{"name": group.name, "stage": group.stage} for group in groups]
+def _elsewhere(comparison: Comparison) -> Row:
+    """Of a network from elsewhere: which code it is, and what of it cannot be pruned."""
+    dense, prunable = comparison.dense, comparison.prunable
+    return {"origin": dense.origin, "notes": list(prunable.notes)} if dense.origin else {}
 
 
 def _sorted(rows: Iterable[Row], *keys: str) -> list[Row]:

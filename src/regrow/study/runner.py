@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from regrow.config.study import Study
+from regrow.config.trust import require_trust
 from regrow.data.datasets import root_problem
 from regrow.errors import ConfigError, MissingExtraError
 from regrow.files import canonical_json
@@ -70,8 +71,8 @@ def run_study(
         observer: called with a `Snapshot` at least twice a second while work goes on.
         command: the command line to repeat this, for the report.
 
-    Raises `ConfigError` where data are missing, `ProtocolError` where the study would compare what cannot be compared (both
-    before any training), and `StoreError`.
+    Raises `ConfigError` where data are missing or a network cannot be built, `ProtocolError` where the study would compare what
+    cannot be compared (all before any training), and `StoreError`.
     """
     _require(study)
     store, folder = Store(out / "store"), out / study.name
@@ -88,7 +89,8 @@ def run_study(
 
 
 def _require(study: Study) -> None:
-    """Raise `ConfigError` where data or optional dependencies are missing: before any stage, not once in each."""
+    """Raise `ConfigError` where data, optional dependencies or trust are missing: before any stage, not once in each."""
+    require_trust(study)
     for problem in map(root_problem, study.datasets):
         if problem:
             raise ConfigError(problem)
@@ -107,9 +109,18 @@ def _do_missing(
     )
     try:
         job = Job(study, store, executor, observer)
-        return job.run(), job.failures
+        found = job.run()
+        _refuse_untraced(found, job.failures)
+        return found, job.failures
     finally:
         executor.close()
+
+
+def _refuse_untraced(found: Expansion, failures: Mapping[str, str]) -> None:
+    """A network that cannot be built or traced is a mistake in the study; nothing was done yet."""
+    untraced = [message for key, message in failures.items() if found.stages[key].kind == "trace"]
+    if untraced:
+        raise ConfigError("\n".join(untraced))
 
 
 class Job:

@@ -40,6 +40,12 @@ STAGE_KINDS: Final[Table[StageKind]] = Table(
         "data": StageKind(
             summary="decode and split a data set once", target="regrow.study.groundwork:prepare_data", code=1
         ),
+        "trace": StageKind(
+            summary="find which channels of a network from elsewhere go together",
+            target="regrow.study.groundwork:trace_network",
+            code=1,
+            libraries=("torch",),
+        ),
         "cost": StageKind(
             summary="count MACs, parameters and memory", target="regrow.study.groundwork:count_cost", code=1
         ),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from regrow.data.fingerprint import fingerprint
 from regrow.data.settings import DataSettings
 from regrow.errors import ConfigError
 from regrow.files import file_digest
+from regrow.networks.prunable import Prunable
+from regrow.networks.sources import NOWHERE, Access, is_foreign
 from regrow.networks.spec import NetworkSpec
 from regrow.pruning.methods import METHODS
 from regrow.retraining.budget import FORWARD_FLOPS_PER_MAC, training_flops
-from regrow.study.comparison import ArmPlan, Comparison, base_recipe, dense_epochs
+from regrow.study.comparison import ArmPlan, Comparison, Traces, base_recipe, dense_epochs
 from regrow.study.machine import processor_name
 from regrow.study.stage import Stage
 from regrow.training.compute import Compute
@@ -47,12 +50,43 @@ def _content(data: DataSettings) -> str:
     return "" if root_problem(data) else fingerprint(data)
 
 
-def cost_stage(spec: NetworkSpec) -> Stage:
+def trace_stage(spec: NetworkSpec, access: Access = NOWHERE) -> Stage:
+    """Find the groups of a network from elsewhere, which its specification may already hold."""
+    return Stage(
+        kind="trace",
+        settings={"network": replace(spec, widths=()).to_json()},
+        local=access.to_local(),
+        label=f"trace of {spec.name}",
+    )
+
+
+def traces(lookup: Callable[[str], Mapping[str, Any] | None]) -> Traces:
+    """What finished stages say about networks from elsewhere; `lookup` gives the result of a stage by key, or None."""
+
+    def find(spec: NetworkSpec, access: Access) -> Prunable | None:
+        result = lookup(trace_stage(spec, access).key)
+        return None if result is None else Prunable.from_json(result)
+
+    return find
+
+
+def _trace_input(spec: NetworkSpec) -> dict[str, str]:
+    """The stage that all others about a network from elsewhere rest on."""
+    return {"trace": trace_stage(spec).key} if is_foreign(spec.name) else {}
+
+
+def cost_stage(spec: NetworkSpec, access: Access = NOWHERE) -> Stage:
     """Count one network."""
-    return Stage(kind="cost", settings={"network": spec.to_json()}, label=f"cost of {spec.name}")
+    return Stage(
+        kind="cost",
+        settings={"network": spec.to_json()},
+        inputs=_trace_input(spec),
+        local=access.to_local(),
+        label=f"cost of {spec.name}",
+    )
 
 
-def trial_stage(study: Study, spec: NetworkSpec, steps: int) -> Stage:
+def trial_stage(study: Study, spec: NetworkSpec, steps: int, access: Access = NOWHERE) -> Stage:
     """Resolve what `[compute]` leaves open, on this processor."""
     settings = study.compute.model_dump(mode="json", exclude={"workers"})
     return Stage(
@@ -64,11 +98,13 @@ def trial_stage(study: Study, spec: NetworkSpec, steps: int) -> Stage:
             "steps": steps,
             "processor": processor_name(),
         },
+        inputs=_trace_input(spec),
+        local=access.to_local(),
         label=f"trial of precision and layout, {spec.name}",
     )
 
 
-def probe_stage(spec: NetworkSpec, recipe: Recipe, compute: Compute) -> Stage:
+def probe_stage(spec: NetworkSpec, recipe: Recipe, compute: Compute, access: Access = NOWHERE) -> Stage:
     """Time a few real steps of one architecture on this processor."""
     settings = {
         "network": spec.to_json(),
@@ -76,7 +112,13 @@ def probe_stage(spec: NetworkSpec, recipe: Recipe, compute: Compute) -> Stage:
         "compute": compute.to_json(),
         "processor": processor_name(),
     }
-    return Stage(kind="probe", settings=settings, label=f"timing of {spec.name}")
+    return Stage(
+        kind="probe",
+        settings=settings,
+        inputs=_trace_input(spec),
+        local=access.to_local(),
+        label=f"timing of {spec.name}",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,14 +143,14 @@ def dense_stage(ground: Ground, seed: int) -> Stage:
     """The dense network of one seed, trained or taken over."""
     study, spec = ground.study, ground.comparison.dense
     if study.dense.checkpoint is not None:
-        return _import_stage(study.dense.checkpoint, spec)
+        return _import_stage(study.dense.checkpoint, spec, ground.comparison.access)
     recipe = base_recipe(study, epochs=dense_epochs(study), lr=study.train.lr)
     return _train_stage(
         ground, spec, recipe, seed, start=_fresh(seed, "dense"), label=f"dense, seed {seed}", priority=PRIORITY["dense"]
     )
 
 
-def _import_stage(checkpoint: Path, spec: NetworkSpec) -> Stage:
+def _import_stage(checkpoint: Path, spec: NetworkSpec, access: Access) -> Stage:
     if not checkpoint.is_file():
         raise ConfigError(
             f"dense.checkpoint is not a file: {checkpoint}. Name the safetensors file that holds the dense network."
@@ -116,7 +158,8 @@ def _import_stage(checkpoint: Path, spec: NetworkSpec) -> Stage:
     return Stage(
         kind="import",
         settings={"network": spec.to_json(), "sha256": file_digest(checkpoint)},
-        local={"checkpoint": str(checkpoint)},
+        inputs=_trace_input(spec),
+        local={"checkpoint": str(checkpoint), **access.to_local()},
         label=f"dense checkpoint {checkpoint.name}",
     )
 
@@ -132,7 +175,8 @@ def prune_stage(comparison: Comparison, method: str, seed: int, dense: Stage) ->
     return Stage(
         kind="prune",
         settings=settings,
-        inputs={"dense": dense.key},
+        inputs={"dense": dense.key, **_trace_input(comparison.dense)},
+        local=comparison.access.to_local(),
         label=f"prune {comparison.label}, seed {seed}",
         priority=dense.priority,
     )
@@ -174,6 +218,8 @@ def _train_stage(
 ) -> Stage:
     """One training: dense network and arms alike. `first_epoch` is where it begins to read its seed's stream."""
     facts, loader_workers = ground.comparison.facts, ground.comparison.data.loader_workers
+    local = {"loader_workers": str(loader_workers), "loggers": " ".join(ground.study.train.loggers)}
+    inherited = {"pruned": pruned.key} if pruned is not None else {}
     settings = {
         "network": spec.to_json(),
         "start": start,
@@ -184,8 +230,8 @@ def _train_stage(
     return Stage(
         kind="train",
         settings=settings,
-        inputs={"data": ground.data.key} | ({"pruned": pruned.key} if pruned is not None else {}),
-        local={"loader_workers": str(loader_workers), "loggers": " ".join(ground.study.train.loggers)},
+        inputs={"data": ground.data.key, **inherited, **_trace_input(spec)},
+        local=local | ground.comparison.access.to_local(),
         label=label,
         priority=priority,
         work=float(training_flops(ground.macs(spec), facts.train, recipe.epochs)),
@@ -209,7 +255,8 @@ def _evaluate_stage(ground: Ground, spec: NetworkSpec, weights: Stage, norms: di
     return Stage(
         kind="evaluate",
         settings={"network": spec.to_json(), "compute": compute, **norms},
-        inputs={"data": ground.data.key, "weights": weights.key},
+        inputs={"data": ground.data.key, "weights": weights.key, **_trace_input(spec)},
+        local=ground.comparison.access.to_local(),
         label=f"evaluate {weights.label}",
         priority=PRIORITY["evaluate"],
         work=float(FORWARD_FLOPS_PER_MAC * ground.macs(spec) * (ground.comparison.facts.test or 0)),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from regrow.networks.sources import Access
 from regrow.networks.spec import NetworkSpec
 from regrow.study.stage import Stage
 from regrow.study.store import Store
@@ -31,6 +32,11 @@ class Task:
     def spec(self) -> NetworkSpec:
         """The network that the stage is about."""
         return NetworkSpec.from_json(self.stage.settings["network"])
+
+    @property
+    def access(self) -> Access:
+        """Where its code lies on this machine, and whether it may run."""
+        return Access.from_local(self.stage.local)
 
     @property
     def recipe(self) -> Recipe:

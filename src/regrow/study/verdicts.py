@@ -21,6 +21,7 @@ from regrow.study.artifacts import read_correct
 from regrow.study.comparison import Comparison
 from regrow.study.expand import Expansion
 from regrow.study.looks import look_number, question, questions
+from regrow.study.stages import traces
 from regrow.study.store import Store
 
 Correct = Mapping[int, NDArray[np.bool_]]
@@ -96,7 +97,7 @@ def _contrast(
         convention=_convention(study, a, b),
         tuned=study.retrain.tune_lr,
         one_dense=study.dense.checkpoint is not None,
-        looks=look_number(store, name, questions(study)[name]),
+        looks=look_number(store, name, questions(study, traces(store.result))[name]),
     )
 
 

@@ -6,6 +6,7 @@ leaves files in the task's folder.
 
 from __future__ import annotations
 
+import shutil
 import time
 from itertools import islice
 from pathlib import Path
@@ -14,23 +15,24 @@ from typing import Any
 import torch
 from torch import nn
 
-from regrow.channels.architecture import write_architecture
+from regrow.channels.architecture import Architecture, read_architecture, write_architecture
 from regrow.channels.carve import carve
+from regrow.channels.foreign import carved_shell, network_at, traced
 from regrow.data.examples import open_training
 from regrow.data.stream import open_stream
 from regrow.errors import DivergenceError
 from regrow.evaluation.accuracy import evaluate
-from regrow.networks.build import build
+from regrow.networks.sources import is_foreign
 from regrow.networks.spec import NetworkSpec
 from regrow.pruning.norms import reestimate_norms
-from regrow.pruning.prune import prune
+from regrow.pruning.prune import prune, prune_traced
 from regrow.study.artifacts import ARCHITECTURE, WEIGHTS, write_correct
 from regrow.study.task import Task
 from regrow.training.checkpoint import load_weights, save_weights
 from regrow.training.compute import Compute
 from regrow.training.loop import Trained, train
 from regrow.training.machine import apply
-from regrow.training.trial import choose, seconds_per_step
+from regrow.training.trial import Make, choose, seconds_per_step
 
 Result = dict[str, Any]
 
@@ -48,6 +50,8 @@ def train_network(task: Task) -> Result:
     except DivergenceError as error:
         return {"diverged": True, "message": str(error)}
     save_weights(network, task.folder / WEIGHTS)
+    if "pruned" in task.stage.inputs and is_foreign(task.spec.name):
+        shutil.copyfile(task.input_file("pruned", ARCHITECTURE), task.folder / ARCHITECTURE)
     last = trained.history[-1]
     return {
         "diverged": False,
@@ -89,18 +93,29 @@ def prune_network(task: Task) -> Result:
     """Choose channels, carve, keep the architecture and the inherited weights."""
     torch.set_num_threads(1)
     dense = NetworkSpec.from_json(task.stage.settings["dense"])
-    network = build(dense, 0, "to be overwritten")
+    network = network_at(dense, task.access, 0, "to be overwritten")
     load_weights(network, task.input_file("dense", WEIGHTS))
-    settings = task.stage.settings
-    architecture = prune(network, dense, settings["method"], settings["widths"], settings["seed"] or 0)
-    save_weights(carve(network, architecture), task.folder / WEIGHTS)
+    small, architecture = _pruned(task, network, dense)
+    save_weights(small, task.folder / WEIGHTS)
     write_architecture(task.folder / ARCHITECTURE, architecture)
     return {"widths": list(architecture.widths)}
 
 
+def _pruned(task: Task, network: nn.Module, dense: NetworkSpec) -> tuple[nn.Module, Architecture]:
+    """The carved network; one from elsewhere is held against the dense one with the removed channels silenced."""
+    settings = task.stage.settings
+    method, widths, seed = settings["method"], settings["widths"], settings["seed"] or 0
+    if not is_foreign(dense.name):
+        architecture = prune(network, dense, method, widths, seed)
+        return carve(network, architecture), architecture
+    tracing = traced(dense, task.access).tracing
+    architecture = prune_traced(network, tracing, dense, method, widths, seed)
+    return carve(network, architecture), architecture
+
+
 def import_dense(task: Task) -> Result:
     """Take over a user's checkpoint, after checking that it fits the network."""
-    network = build(task.spec, 0, "to be overwritten")
+    network = network_at(task.spec, task.access, 0, "to be overwritten")
     load_weights(network, Path(task.stage.local["checkpoint"]))
     save_weights(network, task.folder / WEIGHTS)
     return {"diverged": False, "imported": True}
@@ -133,13 +148,18 @@ def run_trial(task: Task) -> Result:
         task.recipe,
         wish=task.stage.settings["compute"],
         total_steps=task.stage.settings["steps"],
+        make=_builder(task),
     )
     return {"compute": chosen.compute.to_json(), "measured": chosen.measured}
 
 
 def time_steps(task: Task) -> Result:
     """Seconds of one training step."""
-    return {"step_seconds": seconds_per_step(task.spec, task.recipe, _compute(task))}
+    return {"step_seconds": seconds_per_step(task.spec, task.recipe, _compute(task), _builder(task))}
+
+
+def _builder(task: Task) -> Make:
+    return lambda spec, *seed: network_at(spec, task.access, *seed)
 
 
 def _compute(task: Task) -> Compute:
@@ -152,11 +172,15 @@ def _start(task: Task) -> nn.Module:
     """The network in its start state: freshly drawn, or as it was carved."""
     start = task.stage.settings["start"]
     if start["weights"] == "fresh":
-        return build(task.spec, start["seed"], start["role"])
+        return network_at(task.spec, task.access, start["seed"], start["role"])
     return _load(task, "pruned")
 
 
 def _load(task: Task, role: str) -> nn.Module:
-    network = build(task.spec, 0, "to be overwritten")
+    """The network of an earlier stage. One that was carved from elsewhere keeps what carving kept and no weights hold."""
+    if is_foreign(task.spec.name) and (task.input_folder(role) / ARCHITECTURE).exists():
+        network = carved_shell(read_architecture(task.input_file(role, ARCHITECTURE)), task.access)
+    else:
+        network = network_at(task.spec, task.access, 0, "to be overwritten")
     load_weights(network, task.input_file(role, WEIGHTS))
     return network

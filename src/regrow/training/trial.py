@@ -8,12 +8,12 @@ from __future__ import annotations
 import itertools
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from regrow.networks.build import build
 from regrow.networks.spec import NetworkSpec
@@ -34,6 +34,9 @@ STEP_SECONDS: Final = 1.0
 PROBE_BATCH: Final = 16
 
 Precision: TypeAlias = Literal["fp32", "bf16"]
+Make: TypeAlias = Callable[..., nn.Module]
+"""A network of a specification and a seed, as `regrow.networks.build.build` makes one."""
+
 OPTIONS: Final[tuple[tuple[Precision, bool], ...]] = (("fp32", False), ("fp32", True), ("bf16", True), ("bf16", False))
 """Precision and whether channels come last, in the order in which they are preferred; bf16 kernels are made for channels last."""
 
@@ -48,12 +51,16 @@ class Choice:
     Empty where nothing was open."""
 
 
-def choose(spec: NetworkSpec, recipe: Recipe, *, wish: Mapping[str, Any], total_steps: int) -> Choice:
+def choose(
+    spec: NetworkSpec, recipe: Recipe, *, wish: Mapping[str, Any], total_steps: int, make: Make = build
+) -> Choice:
     """Resolve what `wish` leaves open ("auto"), by timing a few training steps of each option.
 
     Args:
+        spec, recipe: what is trained, and how.
         wish: the fields of `ComputeSettings`: device, threads, precision, channels_last, compile.
         total_steps: steps of one training; compilation must pay for itself within them.
+        make: builds the network of a specification and a seed; the zoo's own builder, unless it comes from elsewhere.
 
     fp32 in PyTorch's own layout stays unless another option is faster by a tenth. Options that nearly tie may still be chosen
     differently on a busy machine, and with them the bits of every result: a study that must give the same bits in another store
@@ -74,7 +81,7 @@ def choose(spec: NetworkSpec, recipe: Recipe, *, wish: Mapping[str, Any], total_
     if len(options) == 1 and wish["compile"] != "auto":
         apply(options[0])
         return Choice(compute=options[0], measured=[])
-    trials = [_Trial(spec, recipe, option) for option in options]
+    trials = [_Trial(spec, recipe, option, make) for option in options]
     _time_in_turn(trials)
     chosen = trials[pick([min(trial.seconds) for trial in trials])]
     if wish["compile"] == "auto":
@@ -83,9 +90,9 @@ def choose(spec: NetworkSpec, recipe: Recipe, *, wish: Mapping[str, Any], total_
     return Choice(compute=chosen.compute, measured=[trial.row() for trial in trials])
 
 
-def seconds_per_step(spec: NetworkSpec, recipe: Recipe, compute: Compute) -> float:
+def seconds_per_step(spec: NetworkSpec, recipe: Recipe, compute: Compute, make: Make = build) -> float:
     """Median seconds of one training step of `recipe.batch` examples; the machine should be as busy as it will be then."""
-    trial = _Trial(spec, recipe, compute)
+    trial = _Trial(spec, recipe, compute, make)
     _time_in_turn([trial])
     return statistics.median(trial.seconds)
 
@@ -115,11 +122,11 @@ def pays(eager: float, compiled: float, compile_seconds: float, steps: int) -> b
 class _Trial:
     """One network in one arithmetic, ready to be timed."""
 
-    def __init__(self, spec: NetworkSpec, recipe: Recipe, compute: Compute) -> None:
-        self.compute, self.seconds = compute, list[float]()
+    def __init__(self, spec: NetworkSpec, recipe: Recipe, compute: Compute, make: Make) -> None:
+        self.compute, self.make, self.seconds = compute, make, list[float]()
         self._spec = spec
         apply(compute)
-        self._learner = Learner(build(spec, 0, "trial"), recipe, compute, open_fabric(compute))
+        self._learner = Learner(make(spec, 0, "trial"), recipe, compute, open_fabric(compute))
         first = self._take(PROBE_BATCH)  # sets up kernels and memory, and compiles
         # The batches of an epoch have two sizes, and each is compiled for itself.
         self.compile_seconds = 2 * first if compute.compile else 0.0
@@ -165,7 +172,7 @@ def _compiled_if_it_pays(
     compute = eager.compute
     options = Compute(**(compute.to_json() | {"compile": True}))
     try:
-        compiled = _Trial(spec, recipe, options)
+        compiled = _Trial(spec, recipe, options, eager.make)
     except torch._dynamo.exc.TorchDynamoException:
         return eager  # no compiler here, or a network that cannot be compiled
     trials.append(compiled)
