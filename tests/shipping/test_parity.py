@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ def compared(network: nn.Module, change: Callable[[Tensor], Sequence[Tensor]], t
     def run(call: Arguments) -> Sequence[Tensor]:
         return change(network(*call.positional))
 
-    return parity(network, run, CALL, (1, 3), tolerance, "file")
+    return parity(network, run, CALL, (1, 3), tolerance, "file").error
 
 
 def test_the_error_is_relative_to_the_largest_output() -> None:
@@ -91,6 +92,18 @@ def test_an_error_is_told_in_one_line() -> None:
     assert first_line(ValueError()) == "ValueError"
 
 
+@pytest.mark.parametrize(("factor", "constant"), [(0.0, True), (1.0, False)])
+def test_outputs_that_do_not_depend_on_the_inputs_are_noticed(factor: float, constant: bool) -> None:
+    network = nn.Linear(3, 2)
+    nn.init.constant_(network.weight, factor)
+
+    def run(call: Arguments) -> Sequence[Tensor]:
+        return [network(*call.positional)]
+
+    assert parity(network, run, CALL, (1, 3), 1e-4, "file").constant is constant
+
+
 def test_an_export_is_told_in_one_line() -> None:
     done = Export(path=Path("a.onnx"), bytes=1234, error=2e-7, batches=(1, 3), opset=20)
     assert str(done) == "a.onnx: 1,234 bytes, opset 20, relative error 2.0e-07 at batch sizes 1, 3"
+    assert str(replace(done, constant=True)).endswith("but every example had the same outputs: train the network first")

@@ -39,13 +39,19 @@ class Export:
     batches: tuple[int, ...]
     """Batch sizes at which it was compared."""
 
+    constant: bool = False
+    """Every example had the same outputs, as where a fresh network's last layer is zero: the comparison then says little."""
+
     opset: int | None = None
     """ONNX operator set; None for a program of torch.export."""
 
     def __str__(self) -> str:
         opset = f", opset {self.opset}" if self.opset else ""
         sizes = ", ".join(map(str, self.batches))
-        return f"{self.path}: {self.bytes:,} bytes{opset}, relative error {self.error:.1e} at batch sizes {sizes}"
+        doubt = ", but every example had the same outputs: train the network first" if self.constant else ""
+        return (
+            f"{self.path}: {self.bytes:,} bytes{opset}, relative error {self.error:.1e} at batch sizes {sizes}{doubt}"
+        )
 
 
 @contextlib.contextmanager
@@ -61,9 +67,19 @@ def evaluating(network: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def parity(network: nn.Module, run: Run, call: Arguments, batches: Sequence[int], tolerance: float, what: str) -> float:
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What a comparison found."""
+
+    error: float
+    constant: bool
+
+
+def parity(
+    network: nn.Module, run: Run, call: Arguments, batches: Sequence[int], tolerance: float, what: str
+) -> Agreement:
     """The largest relative error of `run` on random inputs of every batch size; raises `ExportError` above the tolerance."""
-    worst = 0.0
+    worst, constant = 0.0, True
     for batch in batches:
         inputs = drawn(call, batch, "parity", batch)
         with evaluating(network):
@@ -75,7 +91,8 @@ def parity(network: nn.Module, run: Run, call: Arguments, batches: Sequence[int]
         except Exception as error:  # whatever the runtime raises is a file that does not work
             raise ExportError(f"{what} cannot run a batch of {batch}: {first_line(error)}. {_FIXED}") from error
         worst = max(worst, _compare(found, expected, tolerance, f"{what}, at a batch of {batch},"))
-    return worst
+        constant = constant and all(_says_nothing(tensor) for tensor in expected)
+    return Agreement(worst, constant)
 
 
 _FIXED = (
@@ -98,7 +115,7 @@ def _compare(found: Sequence[Tensor], expected: Sequence[Tensor], tolerance: flo
     shapes, wanted = [tuple(tensor.shape) for tensor in found], [tuple(tensor.shape) for tensor in expected]
     if shapes != wanted:
         raise ExportError(f"{what} gives outputs of shapes {shapes}; the network gives {wanted}")
-    errors = [_relative(here.cpu(), there.cpu()) for here, there in zip(found, expected, strict=True)]
+    errors = [_relative(here.detach().cpu(), there.detach().cpu()) for here, there in zip(found, expected, strict=True)]
     worst = max(errors, default=0.0)
     if not worst <= tolerance:
         place = errors.index(worst) if worst in errors else [error != error for error in errors].index(True)
@@ -118,3 +135,9 @@ def _relative(found: Tensor, expected: Tensor) -> float:
     wide = torch.complex128 if expected.is_complex() else torch.float64
     difference = float((found.to(wide) - expected.to(wide)).abs().max())
     return difference / max(float(expected.abs().max()), torch.finfo(torch.float32).tiny)
+
+
+def _says_nothing(output_B: Tensor) -> bool:
+    """Whether all examples have the same output; of a single one, whether all its numbers are the same."""
+    rows = output_B if output_B.ndim and len(output_B) > 1 else output_B.reshape(-1)
+    return bool((rows == rows[:1]).all())

@@ -39,10 +39,10 @@ def export_program(
         file = Path(folder) / target.with_suffix(".pt2").name
         run = _written(program, file)
         sizes = batches(call, dynamic_batch=dynamic_batch)
-        error = parity(network, run, call, sizes, tolerance, f"{target.name} in torch.export")
+        found = parity(network, run, call, sizes, tolerance, f"{target.name} in torch.export")
         size = file.stat().st_size
         file.replace(target)
-    return Export(path=target, bytes=size, error=error, batches=sizes)
+    return Export(path=target, bytes=size, error=found.error, batches=sizes, constant=found.constant)
 
 
 def _written(program: torch.export.ExportedProgram, file: Path) -> Run:

@@ -47,12 +47,12 @@ def export_onnx(
         file = Path(folder) / target.name
         _write(program, file, opset)
         sizes = batches(call, dynamic_batch=dynamic_batch)
-        error = parity(network, _runtime(file), call, sizes, tolerance, f"{target.name} in ONNX Runtime")
+        found = parity(network, _runtime(file), call, sizes, tolerance, f"{target.name} in ONNX Runtime")
         written = sorted(Path(folder).iterdir(), reverse=True)  # the weights first: the file itself vouches for them
         size, version = sum(part.stat().st_size for part in written), _opset(file)
         for part in written:
             part.replace(target.with_name(part.name))
-    return Export(path=target, bytes=size, error=error, batches=sizes, opset=version)
+    return Export(path=target, bytes=size, error=found.error, batches=sizes, constant=found.constant, opset=version)
 
 
 def _package(name: str) -> Any:
