@@ -17,12 +17,13 @@ from __future__ import annotations
 import copy
 import functools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from regrow.networks.build import blueprint
@@ -46,19 +47,25 @@ class Cost:
 
 @functools.cache
 def cost(spec: NetworkSpec) -> Cost:
-    """Cost of the network that a specification describes. No weights are made."""
-    return _measure(blueprint(spec), torch.empty(1, *spec.shape, device="meta"))
+    """Cost of the network of the zoo that a specification describes. No weights are made."""
+    return _measure(blueprint(spec), torch.empty(1, *spec.shape, device="meta"), SHAPES)
 
 
 def cost_of(network: nn.Module, shape: Sequence[int]) -> Cost:
     """Cost of any network whose forward takes one batch of examples of `shape` (without the batch).
 
-    Works on a copy on the meta device: no hook, mode or running statistic of `network` is touched.
+    Works on a copy on the meta device: no hook, mode or running statistic of `network` is touched. A network whose forward looks at
+    numbers cannot run there; of that one a copy is run in earnest, once.
     """
     tensors = [*network.parameters(), *network.buffers()]
     # deepcopy takes what `memo` holds instead of copying it, so no weight is duplicated.
     memo = {id(tensor): _on_meta(tensor) for tensor in tensors}
-    return _measure(copy.deepcopy(network, memo), torch.empty(1, *shape, device="meta"))
+    try:
+        return _measure(copy.deepcopy(network, memo), torch.empty(1, *shape, device="meta"), {})
+    except (RuntimeError, NotImplementedError, TypeError, ValueError):
+        # One kernel of attention is made of matrix products that can be seen; the others are one operation each.
+        with sdpa_kernel(SDPBackend.MATH):
+            return _measure(copy.deepcopy(network).cpu(), torch.zeros(1, *shape), {})
 
 
 def _on_meta(tensor: Tensor) -> Tensor:
@@ -66,9 +73,9 @@ def _on_meta(tensor: Tensor) -> Tensor:
     return nn.Parameter(empty, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else empty
 
 
-def _measure(network: nn.Module, example: Tensor) -> Cost:
+def _measure(network: nn.Module, example: Tensor, shapes: Mapping[Any, Callable[..., Any]]) -> Cost:
     network.eval()
-    tape = _Tape()
+    tape = _Tape(shapes)
     with torch.no_grad(), tape:
         output = network(example)
     return Cost(
@@ -81,8 +88,9 @@ def _measure(network: nn.Module, example: Tensor) -> Cost:
 class _Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's base is not annotated
     """Counts MACs and writes down, per operation, the tensors that it read and those that it gave."""
 
-    def __init__(self) -> None:
+    def __init__(self, shapes: Mapping[Any, Callable[..., Any]]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.shapes = shapes
         self.macs = 0
         self.steps: list[tuple[list[Tensor], list[Tensor]]] = []
 
@@ -94,7 +102,7 @@ class _Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's base
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        result = SHAPES.get(func, func)(*args, **(kwargs or {}))
+        result = self.shapes.get(func, func)(*args, **(kwargs or {}))
         count = _MACS.get(func.overloadpacket)
         if count is not None:
             self.macs += count(args, result)

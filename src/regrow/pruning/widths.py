@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
-import math
+import glob
 from collections.abc import Iterable, Sequence
 from decimal import ROUND_FLOOR, Decimal
 
 from regrow.errors import ConfigError, Fault
+from regrow.networks.groups import Group
 from regrow.networks.layouts import GroupInfo, scaled
 from regrow.networks.prunable import Prunable, prunable_of_zoo
 from regrow.networks.sources import is_foreign
@@ -55,7 +56,7 @@ def target_widths(
         widths, key = _by_stage(settings.stages, skipped, dense, groups), "prune.stages"
     else:
         skipped, share = _skipped(settings.skip, dense, groups), _single(settings, fraction)
-        widths, key = _by_share(share, skipped | prunable.heads, prunable), "prune.fraction"
+        widths, key = _by_share(share, skipped, prunable), "prune.fraction"
     if widths == dense.widths:
         raise _wrong(
             key, f"leaves {dense.name} as it is: nothing would be removed", "Remove more, or skip fewer groups."
@@ -78,16 +79,18 @@ def foreign_faults(settings: PruneSettings, dense: NetworkSpec) -> list[Fault]:
     return []
 
 
-def _by_share(share: float, whole: frozenset[str], prunable: Prunable) -> tuple[int, ...]:
-    """The same share of every group that is not left whole; linked groups are cut in steps that all of them can take."""
-    kept = [_kept(group, share, whole) for group in prunable.groups]
-    for link in prunable.links:
-        linked = [prunable.groups[position] for position in link]
-        step = math.gcd(*(group.channels for group in linked))
-        left = step if any(group.name in whole for group in linked) else kept_of(step, share)
-        for position, group in zip(link, linked, strict=True):
-            kept[position] = group.channels // step * left
-    return tuple(kept)
+def _by_share(share: float, skipped: frozenset[str], prunable: Prunable) -> tuple[int, ...]:
+    """The same share of every group; attention heads stay, and groups that must keep one share are cut on their common grid."""
+    if not prunable.links:
+        return tuple(_kept(group, share, skipped | prunable.heads) for group in prunable.groups)
+    from regrow.pruning.shares import Wish, shares  # takes its arithmetic from here
+
+    groups = [
+        Group(group.name, group.channels, (), role="heads" if group.name in prunable.heads else "channels")
+        for group in prunable.groups
+    ]
+    wish = Wish(fraction=share, ignore=tuple(glob.escape(name) for name in skipped))
+    return shares(groups, prunable.links, wish, [group.name for group in groups]).widths
 
 
 def _single(settings: PruneSettings, fraction: float | None) -> float:
