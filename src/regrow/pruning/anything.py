@@ -1,0 +1,117 @@
+"""Prune any network in one call: trace it, choose channels, carve the small network, and check it against the dense one."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from regrow.channels.architecture import Architecture
+from regrow.channels.carve import carve
+from regrow.channels.trace import Tracing, trace
+from regrow.pruning.choice import choose
+from regrow.pruning.report import Report, Untouched, report
+from regrow.pruning.scores import Criterion
+from regrow.pruning.shares import Wish
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """A small network and its architecture; unpacks into these two: `small, architecture = regrow.prune(...)`."""
+
+    network: nn.Module
+    """The small network: an ordinary module of the dense network's class, with smaller tensors."""
+
+    architecture: Architecture
+    tracing: Tracing
+    notes: tuple[str, ...]
+    """What should be known: groups that could not get the fraction, statistics that change, modes that were not traced."""
+
+    verification: str
+    """What was compared and how close it came, or why nothing was."""
+
+    _dense: nn.Module
+    _inputs: Any
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.network, self.architecture))
+
+    @functools.cached_property
+    def report(self) -> Report:
+        """What was removed, what could not be and why, and what it saves; costs two forward passes without numbers."""
+        return report(
+            self._dense,
+            self.network,
+            self.architecture,
+            self._inputs,
+            untouched=[
+                Untouched(what=one.what, channels=one.channels, reason=one.reason) for one in self.tracing.frozen
+            ],
+            notes=self.notes,
+            verification=self.verification,
+        )
+
+
+def prune_network(
+    network: nn.Module,
+    example_inputs: Any,
+    *,
+    fraction: float | Mapping[str, float] = 0.5,
+    criterion: str | Criterion = "l1",
+    ignore: str | Sequence[str] = (),
+    round_to: int = 1,
+    min_channels: int = 1,
+    outputs: Callable[[Any], Any] | None = None,
+    allow_inexact: Sequence[str] = (),
+    verify: bool = True,
+    seed: int = 0,
+    keep_attention_scale: bool = False,
+) -> Pruned:
+    """Remove channels of any network, exactly: the small network computes what the dense one does with those channels silenced.
+
+    The network is left untouched; dtype, device, `requires_grad`, ties, hooks, buffers and modes are inherited.
+
+        small, architecture = regrow.prune(network, torch.zeros(1, 3, 224, 224), fraction=0.5)
+
+    Args:
+        network: an `nn.Module`. On the meta device only shapes are found, and nothing is verified.
+        example_inputs: a tensor, a tuple of positional arguments, or a dict of keyword arguments.
+        fraction: share of channels to REMOVE from every group, or one per pattern of group, module or tensor names, the first match
+            counting. A plain number leaves attention heads whole and prunes inside them; `{"*": 0.5}` prunes both.
+        criterion: a row of `regrow list methods`, or a function of a weight (output channels first) and a generator.
+        ignore: patterns of modules or tensors that keep all their output channels.
+        round_to: kept channels are a multiple of this.
+        min_channels: kept channels are at least this many, or all.
+        outputs: from the network's output to the tensors that must keep their width; None for all of it.
+        allow_inexact: patterns of modules or classes with statistics over channels that may change.
+        verify: compare the small network with the silenced dense one, and raise where they part.
+        seed: of criteria that draw.
+        keep_attention_scale: fold the change of a default attention scale, 1 / sqrt(head size), into the queries.
+
+    Raises `ConfigError` for arguments that fit no network or not this one, and `PruningError` where the network cannot be traced or
+    copied, where nothing would be removed, and where verification fails.
+    """
+    del verify, keep_attention_scale  # the check of what was carved follows
+    wish = Wish(
+        fraction=fraction,
+        ignore=(ignore,) if isinstance(ignore, str) else tuple(ignore),
+        round_to=round_to,
+        min_channels=min_channels,
+    )
+    tracing = trace(network, example_inputs, outputs=outputs, allow_inexact=allow_inexact)
+    choice = choose(network, tracing, wish, criterion, seed)
+    small = carve(
+        network, choice.architecture, other_weights=True
+    )  # the weights are those that were fingerprinted just now
+    return Pruned(
+        network=small,
+        architecture=choice.architecture,
+        tracing=tracing,
+        notes=(*tracing.notes, *choice.notes),
+        verification="not verified",
+        _dense=network,
+        _inputs=example_inputs,
+    )
