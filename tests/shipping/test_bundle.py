@@ -97,6 +97,19 @@ def test_tied_weights_are_stored_once_and_come_back_tied(tmp_path: Path) -> None
     assert loaded.get_parameter("answer.weight") is loaded.get_parameter("words.weight")
 
 
+@pytest.mark.parametrize("make", [tiny, tied, zoo])
+def test_the_loaded_network_is_the_small_one_in_every_number_of_its_modules(
+    make: Callable[[], tuple[nn.Module, Architecture]], tmp_path: Path
+) -> None:
+    network, architecture = make()
+    loaded = load(save(network, architecture, tmp_path / "bundle"), {tiny: Tiny, tied: Tied}.get(make))
+    assert str(loaded) == str(network)
+    for name, module in network.named_modules():
+        found = vars(loaded.get_submodule(name))
+        plain = {key: value for key, value in vars(module).items() if isinstance(value, int | str | tuple | dict)}
+        assert {key: found[key] for key in plain if key[0] != "_"} == {k: v for k, v in plain.items() if k[0] != "_"}
+
+
 def test_the_loaded_network_trains(folder: Path) -> None:
     network = load(folder, Tiny).train()
     network(images()).sum().backward()

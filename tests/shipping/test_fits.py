@@ -103,7 +103,8 @@ def test_a_factory_that_ties_what_was_not_tied_is_refused(tmp_path: Path) -> Non
     )
     record = read_record(save(network, untied, tmp_path / "untied"))
     with pytest.raises(
-        ConfigError, match=r"answer.weight and words.weight are one tensor in the factory's network and two"
+        ConfigError,
+        match=r"answer.weight is the same tensor as words.weight in the factory's network and a tensor of its own in",
     ):
         check_dense(Tied(), record, untied)
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from regrow.channels.architecture import Correction
 from regrow.errors import ConfigError
-from regrow.shipping.numbers import check_numbers, number_at, set_numbers
+from regrow.shipping.numbers import check_numbers, number_at
 
 
 class Full(nn.Module):
@@ -34,19 +34,12 @@ def at(module: str, attribute: str) -> Correction:
 
 
 @pytest.mark.parametrize(("module", "attribute"), [*PLACES, CHILD])
-def test_a_number_is_found_checked_and_set_wherever_it_stands(module: str, attribute: str) -> None:
+def test_a_number_is_found_wherever_it_stands(module: str, attribute: str) -> None:
     network, correction = Full(), at(module, attribute)
+    assert number_at(network, correction) == 8
     check_numbers(network, [correction], small=False, way_out="")
-    set_numbers(network, [correction])
-    assert number_at(network, correction) == 5
-    check_numbers(network, [correction], small=True, way_out="")
-
-
-def test_setting_one_number_leaves_its_neighbours_and_their_types() -> None:
-    network = Full()
-    set_numbers(network, [at(*place) for place in PLACES])
-    assert network.table == {"sizes": [3, (1, (5, 2))], 4: 5}
-    assert network.shape == torch.Size((5, 3)) and type(network.shape) is torch.Size
+    with pytest.raises(ConfigError, match="must be 5 here; found 8"):
+        check_numbers(network, [correction], small=True, way_out="")
 
 
 @pytest.mark.parametrize(

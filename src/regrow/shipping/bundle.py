@@ -21,7 +21,7 @@ import platform
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 from safetensors import SafetensorError
@@ -29,14 +29,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from regrow.channels.architecture import Architecture, read_architecture, regrow_version, write_architecture
+from regrow.channels.carve import carve_tensors
 from regrow.errors import ConfigError, StoreError
 from regrow.files import pretty_json, sync_folder, write_atomic
 from regrow.networks.build import blueprint
-from regrow.networks.zoo import NETWORKS
 from regrow.randomness import seeded
 from regrow.shipping.card import card
 from regrow.shipping.fits import check_dense, check_small
-from regrow.shipping.numbers import set_numbers
 from regrow.shipping.record import (
     ARCHITECTURE,
     CARD,
@@ -53,6 +52,7 @@ from regrow.shipping.record import (
 from regrow.shipping.tensors import (
     STORABLE,
     class_label,
+    is_of_zoo,
     modules_of,
     registered,
     rows_of,
@@ -168,7 +168,7 @@ def _versions(network: nn.Module) -> dict[str, str]:
 
 def _dense(architecture: Architecture, factory: Factory | None, record: Record) -> nn.Module:
     if factory is None:
-        if architecture.dense is None or architecture.dense.name not in NETWORKS:
+        if architecture.dense is None or not is_of_zoo(architecture):
             raise ConfigError(
                 f"a network of class {record.network} can be built only by your own code, never from a file: pass the function "
                 "that builds the dense network, regrow.load(path, factory)."
@@ -201,20 +201,27 @@ def _read_weights(path: Path, record: Record) -> dict[str, Tensor]:
 
 
 def _small(network: nn.Module, record: Record, architecture: Architecture, tensors: dict[str, Tensor]) -> nn.Module:
-    """A copy of the factory's network with the saved tensors in place of its own, wherever it refers to them."""
-    values: dict[str, Tensor] = {}
-    for row in record.tensors:
-        if row.same_as is not None:
-            values[row.name] = values[row.same_as]
-        else:
-            tensor = tensors[row.name]
-            values[row.name] = nn.Parameter(tensor, row.trainable) if row.kind == "parameter" else tensor
-    # deepcopy takes what `memo` holds instead of copying it: no dense tensor is copied, and lists that a module keeps of its
-    # parameters hold the new ones. The factory may hand out one object several times, so its own is left as it was.
-    memo = {id(tensor): values[name] for name, tensor, _ in registered(network)}
-    small = copy.deepcopy(network, memo)
-    set_numbers(small, architecture.corrections)
-    modules = dict(small.named_modules())
+    """The small network around the saved tensors: that of the zoo as it is built, any other as a copy of the factory's."""
+    if is_of_zoo(architecture):
+        skeleton = blueprint(architecture.pruned_spec())
+        small = copy.deepcopy(skeleton, _values(skeleton, record, tensors))
+    else:
+        values = _values(network, record, tensors)
+        small = carve_tensors(network, architecture, lambda tensor, _: values[id(tensor)].detach())
+    modules, parameters = dict(small.named_modules()), dict(small.named_parameters())
+    for row in record.stored:
+        if row.kind == "parameter":
+            parameters[row.name].requires_grad_(row.trainable)
     for module in record.modules:
         modules[module.name].training = module.training
     return small
+
+
+def _values(network: nn.Module, record: Record, tensors: dict[str, Tensor]) -> dict[int, Any]:
+    """What stands in place of each tensor of a network, by the tensor's id; as a memo of deepcopy, it is taken and not copied."""
+    first = {row.name: row.same_as or row.name for row in record.tensors}
+    return {
+        id(tensor): nn.Parameter(value, False) if isinstance(tensor, nn.Parameter) else value
+        for name, tensor, _ in registered(network)
+        for value in [tensors[first[name]]]
+    }

@@ -7,8 +7,8 @@ card says that it is not known unless the notes tell.
 from __future__ import annotations
 
 from regrow.channels.architecture import Architecture
-from regrow.networks.zoo import NETWORKS
 from regrow.shipping.record import Record
+from regrow.shipping.tensors import is_of_zoo
 
 _FRONT = """\
 ---
@@ -53,7 +53,7 @@ def _sizes(record: Record, architecture: Architecture) -> str:
     rows = [("parameters", sum(row.dense_numel for row in parameters), sum(row.numel for row in parameters))]
     channels = sum(entry.channels for entry in architecture.kept), sum(architecture.widths)
     rows.append(("prunable channels", *channels))
-    if architecture.dense is not None and architecture.dense.name in NETWORKS:
+    if architecture.dense is not None and is_of_zoo(architecture):
         from regrow.networks.cost import cost
 
         rows.append(("MACs of one example", cost(architecture.dense).macs, cost(architecture.pruned_spec()).macs))
@@ -75,7 +75,7 @@ def _removed(dense: int, small: int) -> str:
 
 
 def _loading(record: Record, architecture: Architecture) -> str:
-    if architecture.dense is not None and architecture.dense.name in NETWORKS:
+    if architecture.dense is not None and is_of_zoo(architecture):
         call, remark = (
             'regrow.load("path/to/this/folder")',
             f"It is `{architecture.dense.name}` of regrow's own networks.",

@@ -9,17 +9,16 @@ from torch import nn
 from regrow.channels.architecture import Architecture
 from regrow.errors import ConfigError
 from regrow.networks.build import blueprint
-from regrow.networks.zoo import NETWORKS
 from regrow.shipping.numbers import check_numbers
 from regrow.shipping.record import ModuleRow, Record, TensorRow
-from regrow.shipping.tensors import modules_of, rows_of, with_dense_shapes
+from regrow.shipping.tensors import is_of_zoo, modules_of, rows_of, with_dense_shapes
 
 
 def check_small(network: nn.Module, rows: tuple[TensorRow, ...], architecture: Architecture) -> None:
     """Refuse a network that was not pruned to this architecture: `ConfigError`."""
     way_out = "Save the small network, not the dense one, together with the architecture that regrow.prune gave."
     check_numbers(network, architecture.corrections, small=True, way_out=way_out)
-    if architecture.dense is None or architecture.dense.name not in NETWORKS:
+    if not is_of_zoo(architecture):
         return
     expected = {row.name: row.shape for row in rows_of(blueprint(architecture.pruned_spec()))}
     found = {row.name: row.shape for row in rows}
@@ -68,10 +67,14 @@ def _check_shapes(rows: tuple[TensorRow, ...], record: Record) -> None:
                 f"{name} is a {here.kind} of shape {list(here.shape)} in the factory's network; in the dense network that was pruned "
                 f"it was a {there.kind} of shape {list(there.dense)}. {_way_out(record)}"
             )
-        if here.same_as is not None and there.same_as is None:
+        if here.same_as != there.same_as:
             raise ConfigError(
-                f"{name} and {here.same_as} are one tensor in the factory's network and two in the bundle. {_way_out(record)}"
+                f"{name} is {_tie(here)} in the factory's network and {_tie(there)} in the bundle. {_way_out(record)}"
             )
+
+
+def _tie(row: TensorRow) -> str:
+    return f"the same tensor as {row.same_as}" if row.same_as else "a tensor of its own"
 
 
 def _way_out(record: Record) -> str:

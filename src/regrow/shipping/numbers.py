@@ -1,4 +1,4 @@
-"""Numbers of modules that follow the sizes of their tensors: read and set along a dotted path, and nothing but integers.
+"""Numbers of modules that follow the sizes of their tensors: are they those of the small network, or of the dense one?
 
 A path comes from a file, so it may only lead through what an object holds (attributes, entries, items), never through
 double-underscore names, and only to an integer that already stands there with the value that the file expects.
@@ -35,12 +35,6 @@ def check_numbers(network: nn.Module, corrections: Iterable[Correction], *, smal
             raise ConfigError(f"{place} must be {expected} here; found {found}. {way_out}")
 
 
-def set_numbers(network: nn.Module, corrections: Iterable[Correction]) -> None:
-    """Put the small network's numbers in place; `check_numbers` has found the dense network's there."""
-    for correction in corrections:
-        _put(network.get_submodule(correction.module), correction.attribute.split("."), correction.small)
-
-
 def _step(value: Any, part: str) -> Any:
     if part.startswith("__"):
         raise KeyError(part)
@@ -49,30 +43,3 @@ def _step(value: Any, part: str) -> Any:
     if isinstance(value, list | tuple):
         return value[int(part)]
     return getattr(value, part)
-
-
-def _put(owner: Any, path: list[str], number: int) -> None:
-    """Set the end of the path; a tuple on the way is replaced by one with the new item."""
-    part, *rest = path
-    child = _step(owner, part)
-    if rest and not isinstance(child, tuple):
-        _put(child, rest, number)
-        return
-    _assign(owner, part, _replaced(child, rest, number))
-
-
-def _replaced(value: Any, path: list[str], number: int) -> Any:
-    if not path:
-        return number
-    items = list(value)
-    items[int(path[0])] = _replaced(items[int(path[0])], path[1:], number)
-    return type(value)(items)
-
-
-def _assign(owner: Any, part: str, value: Any) -> None:
-    if isinstance(owner, dict):
-        owner[part if part in owner else int(part)] = value
-    elif isinstance(owner, list):
-        owner[int(part)] = value
-    else:
-        setattr(owner, part, value)

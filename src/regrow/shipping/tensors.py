@@ -70,11 +70,15 @@ def class_label(network: nn.Module) -> str:
     return f"{type(network).__module__}:{type(network).__qualname__}"
 
 
+def is_of_zoo(architecture: Architecture) -> bool:
+    """Whether it is that of a network of `regrow list networks`, which can be built at any widths without its owner's code."""
+    return architecture.dense is not None and architecture.dense.name in NETWORKS
+
+
 def groups_of(architecture: Architecture) -> tuple[Group, ...]:
     """The channel groups of the dense network: the architecture's own, or those that a network of the zoo declares."""
-    dense = architecture.dense
-    if dense is not None and dense.name in NETWORKS:
-        return channel_groups(blueprint(dense))
+    if architecture.dense is not None and is_of_zoo(architecture):
+        return channel_groups(blueprint(architecture.dense))
     return tuple(Group(entry.group, entry.channels, entry.slices, producers=0) for entry in architecture.kept)
 
 
