@@ -31,12 +31,12 @@ PLAIN: Final = frozenset(
 _PRIVATE: Final = frozenset(vars(nn.Module())) | {"_version"}
 
 
-def mark(network: nn.Module, diary: Diary) -> None:
+def mark(network: nn.Module, diary: Diary, kind: type[Size] = Size) -> None:
     """Replace every number by a `Size` that knows where it stands. For the copy that is traced, never for a person's network."""
     seen: set[int] = set()
     for name, module in network.named_modules():
         for path, holder, key, value in _numbers(module, seen):
-            _set(holder, key, _marked(value, name, path, diary))
+            holder[key] = _marked(value, name, path, diary, kind)
 
 
 Place = tuple[str, Any, Any, Any]
@@ -70,10 +70,10 @@ def _is_settings(value: Any) -> bool:
     )
 
 
-def _marked(value: Any, module: str, path: str, diary: Diary) -> Any:
+def _marked(value: Any, module: str, path: str, diary: Diary, kind: type[Size]) -> Any:
     if isinstance(value, int):
-        return Size.of(value, Attribute(module, path), diary)
-    marked = [Size.of(item, Attribute(module, f"{path}.{place}"), diary) for place, item in enumerate(value)]
+        return kind.of(value, Attribute(module, path), diary)
+    marked = [kind.of(item, Attribute(module, f"{path}.{place}"), diary) for place, item in enumerate(value)]
     return _like(value, marked)
 
 
@@ -82,7 +82,3 @@ def _like(value: Any, items: list[Any]) -> Any:
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return type(value)(*items)
     return type(value)(items)
-
-
-def _set(holder: Any, key: Any, value: Any) -> None:
-    holder[key] = value

@@ -43,6 +43,14 @@ class Frozen:
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """One call of PyTorch's interface that has to be known again when the network runs on values: its name and its input's ids."""
+
+    name: str
+    axes: tuple[Ids, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Equation:
     """The expression must come out as the number of positions left: of `target`, or a plain number that never changes."""
 
@@ -65,6 +73,11 @@ class Demands:
         self.statistics: list[tuple[IdArray, str]] = []
         """Ids over which a norm layer takes statistics, and which layer."""
         self.diary = Diary()
+        self.calls = 0
+        """Calls of PyTorch's Python interface so far."""
+        self.journal: dict[int, Entry] = {}
+        """By the number of the call: sizes that were read, and statistics and scales that follow them."""
+        self.writes_journal = True
         self.block: Ids = None
         """Ids of the blocks of the last grouped operation (groups of a convolution, of a group norm)."""
         self.in_norm = 0
@@ -75,6 +88,11 @@ class Demands:
         """Whether that module is a norm layer written out."""
         self._views: dict[tuple[bytes, bytes], IdArray] = {}
         self._splits: dict[tuple[bytes, int], tuple[IdArray, IdArray]] = {}
+
+    def note(self, name: str, axes: Sequence[Ids]) -> None:
+        """The call that runs now matters when the network is verified."""
+        if self.writes_journal:
+            self.journal[self.calls] = Entry(name, tuple(axes))
 
     def fresh(self, n: int) -> IdArray:
         """Ids that nothing else carries."""

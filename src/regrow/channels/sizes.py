@@ -13,7 +13,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,14 @@ OPERATIONS: Final[dict[str, Callable[[int, int], int]]] = {
     "%": operator.mod,
 }
 
+FLOAT_OPERATIONS: Final[dict[str, Callable[[float, float], float]]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "//": operator.floordiv,
+    "%": operator.mod,
+}
+
 COMPARISONS: Final[dict[str, Callable[[int, int], bool]]] = {
     "==": operator.eq,
     "!=": operator.ne,
@@ -94,7 +102,7 @@ class Size(int):
     diary: Diary
 
     @classmethod
-    def of(cls, value: int, source: Expression, diary: Diary) -> Size:
+    def of(cls, value: int, source: Expression, diary: Diary) -> Self:
         """`value`, which `source` gave."""
         size = cls(value)
         size.source, size.diary = source, diary
@@ -106,14 +114,21 @@ class Size(int):
     def __deepcopy__(self, memo: dict[int, Any]) -> int:
         return int.__int__(self)
 
+    def number(self) -> int:
+        """The size as part of a number, no longer as a size; it is written down."""
+        self.diary.scales.append(self.source)
+        return int.__int__(self)
+
     def _with(self, name: str, other: Any, swapped: bool = False) -> Any:
+        if isinstance(other, float):
+            apply = FLOAT_OPERATIONS[name]
+            return apply(other, self.number()) if swapped else apply(self.number(), other)
         if not isinstance(other, int) or isinstance(other, bool):
-            self.diary.scales.append(self.source)
             return NotImplemented
         here, there = int.__int__(self), int.__int__(other)
         left, right = (there, here) if swapped else (here, there)
         sources = (source_of(other), self.source) if swapped else (self.source, source_of(other))
-        return Size.of(OPERATIONS[name](left, right), Operation(name, *sources), self.diary)
+        return type(self).of(OPERATIONS[name](left, right), Operation(name, *sources), self.diary)
 
     def __add__(self, other: Any) -> Any:
         return self._with("+", other)
@@ -128,10 +143,10 @@ class Size(int):
         return self._with("-", other, swapped=True)
 
     def __mul__(self, other: Any) -> Any:
-        return self._with("*", other) if isinstance(other, (int, float)) else NotImplemented
+        return self._with("*", other)
 
     def __rmul__(self, other: Any) -> Any:
-        return self._with("*", other, swapped=True) if isinstance(other, (int, float)) else NotImplemented
+        return self._with("*", other, swapped=True)
 
     def __floordiv__(self, other: Any) -> Any:
         return self._with("//", other)
@@ -143,7 +158,7 @@ class Size(int):
         return self._with("%", other)
 
     def __rmod__(self, other: Any) -> Any:
-        return self._with("%", other, swapped=True) if isinstance(other, int) else NotImplemented
+        return self._with("%", other, swapped=True)
 
     def __divmod__(self, other: Any) -> Any:
         return self // other, self % other
@@ -167,22 +182,20 @@ class Size(int):
         return self
 
     def __float__(self) -> float:
-        self.diary.scales.append(self.source)
-        return float(int.__int__(self))
+        return float(self.number())
 
     def __truediv__(self, other: Any) -> Any:
-        self.diary.scales.append(self.source)
-        return int.__truediv__(self, other)
+        if isinstance(other, Size):
+            return self.number() / other.number()
+        return self.number() / other if isinstance(other, (int, float)) else NotImplemented
 
     def __rtruediv__(self, other: Any) -> Any:
-        self.diary.scales.append(self.source)
-        return int.__rtruediv__(self, other)
+        return other / self.number() if isinstance(other, (int, float)) else NotImplemented
 
     def __pow__(self, other: Any, modulo: Any = None) -> Any:
         if other == 2:
             return self._with("*", self)
-        self.diary.scales.append(self.source)
-        return int.__pow__(self, other) if isinstance(other, int) else float(int.__int__(self)) ** other
+        return self.number() ** other if isinstance(other, (int, float)) else NotImplemented
 
     def _asked(self, name: str, other: Any) -> Any:
         if not isinstance(other, int) or isinstance(other, bool):

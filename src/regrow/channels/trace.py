@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -24,7 +25,7 @@ from regrow.channels.architecture import Correction
 from regrow.channels.attributes import mark
 from regrow.channels.equations import Point, System, settle, system_of
 from regrow.channels.families import Families, Place, group_up
-from regrow.channels.ids import Demands
+from regrow.channels.ids import Demands, Entry
 from regrow.channels.labels import labels_of, put
 from regrow.channels.module_sizes import read_size
 from regrow.channels.onmeta import as_call, meta_copy, moved, sharing_copy
@@ -85,6 +86,24 @@ class Tracing:
             for key, value in sorted(point.attributes().items(), key=lambda item: (item[0].module, item[0].path))
             if value != dense[key]
         )
+
+    def at(self, widths: Sequence[int]) -> Point:
+        """All sizes of the network's code at these widths; raises `PruningError` like `corrections`."""
+        return self._at(widths)
+
+    @property
+    def journal(self) -> dict[int, Entry]:
+        """Calls of PyTorch's interface that read sizes or follow them, by number; see `regrow.channels.silence`."""
+        return self._demands.journal
+
+    def kept(self, ids: IdArray, indices: Sequence[Sequence[int]]) -> NDArray[np.bool_]:
+        """Which positions of an axis stay, when every group keeps the channels in `indices`."""
+        gone = np.zeros(len(self._families.family), dtype=bool)
+        for group, chosen in enumerate(indices):
+            members = np.flatnonzero(self._families.family == group)
+            gone[members] = ~np.isin(self._families.channel[members], np.asarray(chosen))
+        gone[0] = False
+        return ~gone[self._families.atoms.of(ids)].any(axis=0)
 
     def _at(self, widths: Sequence[int]) -> Point:
         """The sizes at these widths; `PruningError` where they do not fit."""
@@ -259,6 +278,7 @@ def _train_mode(attempt: Attempt, inputs: Any, outputs: Any) -> None:
         return
     args, kwargs = as_call(inputs)
     attempt.copy.train()
+    attempt.demands.writes_journal = False
     try:
         _forward(attempt, args, kwargs, outputs)
     except Exception as error:

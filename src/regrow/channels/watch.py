@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from regrow.channels.ids import Demands
+from regrow.channels.ids import Demands, Ids
 from regrow.channels.labels import labels_of, put
-from regrow.channels.sizes import Extent, Size
+from regrow.channels.sizes import Extent, IdArray, Size
 
 Args = Sequence[Any]
 Named = Mapping[str, Any]
@@ -33,13 +33,17 @@ class Watch(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Every call of PyTorch's Python interface."""
-        name = getattr(func, "__name__", "")
-        if name == "__get__":
-            name = getattr(func.__self__, "__name__", name)
-        handler = HANDLERS.get(name)
+        self.demands.calls += 1
+        handler = HANDLERS.get(function_name(func))
         if handler is None:
             return func(*args, **(kwargs or {}))
         return handler(self.demands, func, args, kwargs or {})
+
+
+def function_name(func: Any) -> str:
+    """`view` of `Tensor.view`; `shape` of the getter of `Tensor.shape`."""
+    name: str = getattr(func, "__name__", "")
+    return getattr(func.__self__, "__name__", name) if name == "__get__" else name
 
 
 @contextlib.contextmanager
@@ -62,23 +66,35 @@ def _shape(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
     labels = labels_of(args[0])
     if not labels.live:
         return found
+    demands.note("shape", labels.axes)
+    return sized(found, labels.axes, args, kwargs, lambda n, ids: Size.of(n, Extent(ids), demands.diary))
+
+
+def sized(found: Any, axes: Sequence[Ids], args: Args, kwargs: Named, make: Callable[[int, IdArray], Size]) -> Any:
+    """What `x.shape`, `x.size(dim)` or `x.numel()` returned, with the sizes of live axes marked."""
     if isinstance(found, int):
         dim = args[1] if len(args) > 1 else kwargs["dim"]
-        ids = labels.axes[dim]
-        return found if ids is None else Size.of(found, Extent(ids), demands.diary)
-    sizes = [
-        n if ids is None else Size.of(n, Extent(ids), demands.diary) for n, ids in zip(found, labels.axes, strict=True)
-    ]
-    return torch.Size(sizes)
+        ids = axes[dim]
+        return found if ids is None else make(found, ids)
+    return torch.Size([n if ids is None else make(n, ids) for n, ids in zip(found, axes, strict=True)])
 
 
 def _numel(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
     """`x.numel()`: the product of the sizes."""
     found = func(*args, **kwargs)
+    labels = labels_of(args[0])
+    if not labels.live:
+        return found
+    demands.note("numel", labels.axes)
+    return counted(args[0], labels.axes, lambda n, ids: Size.of(n, Extent(ids), demands.diary))
+
+
+def counted(x: Tensor, axes: Sequence[Ids], make: Callable[[int, IdArray], Size]) -> Any:
+    """The number of positions of a tensor as a product of marked sizes."""
     total: Any = 1
-    for n, ids in zip(args[0].size(), labels_of(args[0]).axes, strict=True):
-        total = total * (n if ids is None else Size.of(n, Extent(ids), demands.diary))
-    return total if isinstance(total, Size) else found
+    for n, ids in zip(tuple(x.size()), axes, strict=True):
+        total = total * (n if ids is None else make(n, ids))
+    return total
 
 
 def _view(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
@@ -245,12 +261,14 @@ def _group_norm(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
     demands.block = None
     out = func(*args, **kwargs)
     groups = kwargs.get("num_groups", args[1] if len(args) > 1 else 1)
+    demands.note("group_norm", labels_of(args[0]).axes)
     demands.follow(groups, demands.block, int(groups), "num_groups")
     return out
 
 
 def _layer_norm(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
     """`layer_norm(x, normalized_shape)`; RMS norm may be made of smaller operations, which are then those of a norm."""
+    demands.note(func.__name__, labels_of(args[0]).axes)
     demands.in_norm += 1
     try:
         out = func(*args, **kwargs)
@@ -268,8 +286,23 @@ def _attention(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
     scale = kwargs.get("scale", args[6] if len(args) > 6 else None)
     ids = labels_of(args[0]).axes[-1]
     if scale is None and ids is not None:
+        demands.note("scaled_dot_product_attention", labels_of(args[0]).axes)
         demands.diary.scales.append(Extent(ids))
     return out
+
+
+def _reduced(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
+    """Means and variances; those that a norm layer takes over channels are over the kept ones."""
+    labels = labels_of(args[0]) if isinstance(args[0], Tensor) else None
+    if labels is not None and labels.live and demands.is_norm():
+        demands.note(func.__name__, labels.axes)
+    return func(*args, **kwargs)
+
+
+def _arithmetic(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
+    """`x / size`: the size becomes part of a number."""
+    plain = [value.number() if isinstance(value, Size) else value for value in args]
+    return func(*plain, **kwargs)
 
 
 HANDLERS: Final[dict[str, Handler]] = {
@@ -290,5 +323,12 @@ HANDLERS: Final[dict[str, Handler]] = {
     "group_norm": _group_norm,
     **dict.fromkeys(("layer_norm", "rms_norm"), _layer_norm),
     "scaled_dot_product_attention": _attention,
+    **dict.fromkeys(("mean", "var", "std", "var_mean", "std_mean"), _reduced),
+    **dict.fromkeys(
+        ("mul", "div", "true_divide", "__mul__", "__rmul__", "__truediv__", "__rtruediv__", "multiply"), _arithmetic
+    ),
+    **dict.fromkeys(
+        ("mul_", "div_", "__imul__", "__itruediv__", "add", "sub", "__add__", "__sub__", "pow"), _arithmetic
+    ),
 }
 """What to follow, by the name of the function or method."""

@@ -87,6 +87,18 @@ def linear(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
     put(out, axes, zero)
 
 
+def bilinear(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
+    """`nn.Bilinear`: (..., n) and (..., m) with a weight (p, n, m), as PyTorch spreads them out."""
+    del kwargs
+    one, weight, other = (labels_of(tensor) for tensor in args[:3])
+    demands.unite(one.axes[-1], weight.axes[1], "is multiplied with an axis that keeps its size")
+    demands.unite(other.axes[-1], weight.axes[2], "is multiplied with an axis that keeps its size")
+    demands.lead(weight.axes[0])
+    for ids in [*one.axes[:-1], *other.axes[:-1]]:
+        demands.freeze(ids, "is a batch axis of a bilinear layer")
+    put(out, [*([None] * (out.dim() - 1)), weight.axes[0]], weight.zero)
+
+
 def convolution(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
     """Convolutions of every dimension, grouped, depthwise and transposed.
 

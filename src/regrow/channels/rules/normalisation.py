@@ -51,7 +51,9 @@ def layer_norm(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
     for tensor in (value for value in args[2:4] if isinstance(value, Tensor)):
         affine = True
         for axis, ids in enumerate(labels_of(tensor).axes):
-            axes[first + axis] = demands.meet([axes[first + axis], ids], "is normalised with values that keep their size")
+            axes[first + axis] = demands.meet(
+                [axes[first + axis], ids], "is normalised with values that keep their size"
+            )
     for ids in axes[first:]:
         demands.statistic(ids, "statistics over the kept channels")
     put(tensors_in(out)[0], axes, affine)
@@ -129,7 +131,7 @@ def reduction(demands: Demands, out: Any, args: Args, kwargs: Named, name: str =
     """
     x = args[0]
     labels = labels_of(x)
-    dims = _dims(name, args, kwargs, len(labels.axes))
+    dims = reduced_axes(name, args, kwargs, len(labels.axes))
     live = [labels.axes[dim] for dim in dims if labels.axes[dim] is not None]
     additive = name in {"sum", "linalg_vector_norm", "norm"} and labels.zero
     for ids in live:
@@ -149,7 +151,8 @@ def reduction(demands: Demands, out: Any, args: Args, kwargs: Named, name: str =
         )
 
 
-def _dims(name: str, args: Args, kwargs: Named, ndim: int) -> set[int]:
+def reduced_axes(name: str, args: Args, kwargs: Named, ndim: int) -> set[int]:
+    """The axes that a reduction of this name, called like this, reduces."""
     place = 2 if name in {"linalg_vector_norm", "norm"} else 1
     dims = args[place] if len(args) > place else kwargs.get("dim")
     if dims is None or (isinstance(dims, (list, tuple)) and not dims) or isinstance(dims, bool):

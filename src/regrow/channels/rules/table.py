@@ -58,6 +58,7 @@ RULES: Final[dict[str, Rule]] = dict(
         *_rows(contraction.mv, "mv"),
         *_rows(contraction.dot, "dot vdot"),
         *_rows(contraction.linear, "linear mkldnn::_linear_pointwise"),
+        *_rows(contraction.bilinear, "_trilinear"),
         *_rows(contraction.convolution, "convolution _convolution convolution_overrideable"),
         *_rows(contraction.embedding, "embedding"),
         *_rows(contraction.weight_norm, "_weight_norm_interface _weight_norm"),

@@ -1,0 +1,188 @@
+"""Verify: is the small network the dense one without the removed channels, and nothing else?
+
+Both run on the example inputs in inference mode: the dense network with the removed channels silenced (`regrow.channels.silence`), the
+small one as it is. What they return must agree to the precision of the numbers; where it does not, the first module at which they part
+is named.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+from regrow.channels.architecture import Architecture
+from regrow.channels.labels import tensors_in
+from regrow.channels.masks import axis_masks
+from regrow.channels.onmeta import as_call, moved
+from regrow.channels.outputs import contract
+from regrow.channels.silence import DivergedError, Silence, plain_functions, silenced
+from regrow.channels.trace import Tracing
+from regrow.errors import PruningError
+
+TOLERANCE: Final = {torch.float64: 1e-8, torch.float32: 1e-3, torch.float16: 5e-2, torch.bfloat16: 1e-1}
+"""Largest difference that counts as none, relative to the largest number of the output."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What was compared, and how far apart it was."""
+
+    verified: bool
+    """False where nothing could be compared; `reason` says why."""
+
+    error: float | None
+    """Largest difference of any output, relative to that output's largest number."""
+
+    tolerance: float | None
+    reason: str = ""
+    allowed: tuple[str, ...] = ()
+    """What differs by nature and was allowed for."""
+
+    def __str__(self) -> str:
+        if not self.verified:
+            return f"not verified: {self.reason}"
+        return f"verified: outputs differ by {self.error:.1e} of their largest number (allowed: {self.tolerance:.0e})"
+
+
+def verify(
+    network: nn.Module,
+    small: nn.Module,
+    architecture: Architecture,
+    tracing: Tracing,
+    example_inputs: Any,
+    outputs: Any = None,
+) -> Verification:
+    """Compare the small network with the silenced dense one; both are left as they were.
+
+    Raises `PruningError` where they differ by more than `TOLERANCE`, naming the first module at which they part.
+    """
+    device = next((tensor.device for tensor in network.parameters()), torch.device("cpu"))
+    if device.type == "meta":
+        return Verification(
+            False, None, None, "the network is on the meta device, where there are no numbers to compare"
+        )
+    inputs = moved(example_inputs, device)
+    run = _Dense(network, architecture, tracing)
+    try:
+        expected, trail = run(inputs, outputs)
+    except DivergedError as error:
+        return Verification(False, None, None, f"the network's path depends on the values of its inputs ({error})")
+    found, other = _small(small, inputs, outputs)
+    error, tolerance = _difference(expected, found)
+    if not error <= tolerance:
+        raise PruningError(
+            f"the small network does not compute what the dense one does without the removed channels: outputs differ by {error:.1e} "
+            f"of their largest number, more than {tolerance:.0e}; they part at {_first_apart(trail, other)}. Nothing was returned. Leave "
+            "the layers around it out with ignore=, and please report the network."
+        )
+    allowed = [*tracing.notes]
+    if tracing.scales(architecture.widths):
+        allowed.append("numbers that the code computes from sizes, such as 1 / sqrt(head size), follow the new sizes")
+    return Verification(True, error, tolerance, allowed=tuple(allowed))
+
+
+Trail = list[tuple[str, float]]
+"""Modules in the order in which they returned, with a sum that silent channels do not change."""
+
+
+class _Dense:
+    """The silenced dense network."""
+
+    def __init__(self, network: nn.Module, architecture: Architecture, tracing: Tracing) -> None:
+        self.network, self.tracing = network, tracing
+        self.masks = axis_masks(network, architecture)
+        self.indices = [entry.indices for entry in architecture.kept]
+        self.point = tracing.at(architecture.widths)
+
+    def __call__(self, inputs: Any, outputs: Any) -> tuple[list[Tensor], Trail]:
+        shell = silenced(self.network, self.point)
+        mode = Silence(shell, self.masks, self.tracing.journal, self._kept, self.point)
+        with plain_functions():
+            return _ran(shell, inputs, outputs, mode)
+
+    def _kept(self, ids: Any) -> Tensor:
+        return torch.from_numpy(self.tracing.kept(ids, self.indices))
+
+
+def _small(small: nn.Module, inputs: Any, outputs: Any) -> tuple[list[Tensor], Trail]:
+    modes = {module: module.training for module in small.modules()}
+    try:
+        return _ran(small.eval(), inputs, outputs, contextlib.nullcontext())
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
+def _ran(network: nn.Module, inputs: Any, outputs: Any, mode: Any) -> tuple[list[Tensor], Trail]:
+    args, kwargs = as_call(inputs)
+    trail: Trail = []
+    with torch.no_grad(), torch.random.fork_rng(devices=[]), _watched(network, trail), _one_path(), mode:
+        torch.manual_seed(0)
+        result = network(*args, **kwargs)
+    return [tensor for _, tensor in contract(result, outputs)[0]], trail
+
+
+@contextlib.contextmanager
+def _one_path() -> Iterator[None]:
+    """The same arithmetic for both: attention written out, no fused encoder layers."""
+    fastpath = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fastpath)
+
+
+@contextlib.contextmanager
+def _watched(network: nn.Module, trail: Trail) -> Iterator[None]:
+    """Write down, for every module, the sum of squares of what it returned."""
+    handles = [module.register_forward_hook(_writer(name, trail)) for name, module in network.named_modules() if name]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _writer(name: str, trail: Trail) -> Any:
+    def write(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        with torch._C.DisableTorchFunction():
+            squares = [
+                float(tensor.detach().double().square().sum())
+                for tensor in tensors_in(output)
+                if tensor.is_floating_point()
+            ]
+        trail.append((name, sum(squares)))
+
+    return write
+
+
+def _difference(expected: Sequence[Tensor], found: Sequence[Tensor]) -> tuple[float, float]:
+    """Largest relative difference of any output, and the tolerance of the coarsest number type among them."""
+    worst, tolerance = 0.0, 0.0
+    if len(expected) != len(found):
+        return float("inf"), 0.0
+    for one, other in zip(expected, found, strict=True):
+        if one.shape != other.shape:
+            return float("inf"), 0.0
+        if not one.is_floating_point():
+            continue
+        tolerance = max(tolerance, TOLERANCE.get(one.dtype, 1e-1))
+        scale = float(one.abs().max()) if one.numel() else 0.0
+        apart = float((one.double() - other.double()).abs().max()) if one.numel() else 0.0
+        worst = max(worst, apart / scale if scale > 0 else apart) if apart == apart else float("inf")
+    return worst, tolerance or 1.0
+
+
+def _first_apart(trail: Trail, other: Trail) -> str:
+    for (name, squares), (other_name, other_squares) in zip(trail, other, strict=False):
+        if name != other_name:
+            return f"{other_name}, where the small network runs and the dense one runs {name}"
+        if abs(squares - other_squares) > 1e-3 * max(squares, other_squares, 1e-12):
+            return name
+    return "the network's own code, between its modules"
