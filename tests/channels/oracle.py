@@ -476,11 +476,20 @@ def _alive(x: Tensor, axis: int) -> Tensor:
 # ------------------------------------------------------------------ 5. the comparison
 
 
-def exactness(dense: nn.Module, small: nn.Module, first: Any, second: Any, *, copied: bool = True) -> Exactness:
+def exactness(
+    dense: nn.Module,
+    small: nn.Module,
+    first: Any,
+    second: Any,
+    *,
+    copied: bool = True,
+    pick: Callable[[Any], Any] = lambda output: output,
+) -> Exactness:
     """How exactly `small` is `dense` without some channels; see the head of this module for the tiers.
 
-    `first` and `second` are inputs: a tensor, a tuple of positional ones, or a dict of keywords. With `copied=False` the dense
-    network is silenced in place and worthless afterwards. Exceptions of the networks come through.
+    `first` and `second` are inputs: a tensor, a tuple of positional ones, or a dict of keywords; `pick` chooses what of the
+    output is compared. With `copied=False` the dense network is silenced in place and worthless afterwards. Exceptions of the
+    networks come through.
     """
     sizes = tuple(
         sum(tensor.numel() for tensor in {id(p): p for p in net.parameters()}.values()) for net in (dense, small)
@@ -492,13 +501,13 @@ def exactness(dense: nn.Module, small: nn.Module, first: Any, second: Any, *, co
     if not removed:
         return Exactness("no-op", math.nan, reason="nothing was removed", parameters=(sizes[0], sizes[1]))
     recorder = ScaleRecorder()
-    theirs = [leaves(call(small, first)), leaves(call(small, second))]
+    theirs = [leaves(pick(call(small, inputs))) for inputs in (first, second)]
     with recorder:
         call(small, first)
     reference = copy.deepcopy(dense) if copied else dense
     errors: dict[str, float] = {}
     for degree, run in _degrees(reference, removed, recorder.scales):
-        ours = [leaves(run(first)), leaves(run(second))]
+        ours = [leaves(pick(run(inputs))) for inputs in (first, second)]
         errors[degree], why = difference(ours, theirs)
         if errors[degree] < THRESHOLD:
             tier = degree if degree in RIGHT else "exactB"
