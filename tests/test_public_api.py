@@ -11,6 +11,7 @@ import regrow
 from regrow import errors
 
 PUBLIC = [
+    "Architecture",
     "ConfigError",
     "DataError",
     "DivergenceError",
@@ -26,12 +27,20 @@ PUBLIC = [
     "UnknownNameError",
     "Verdict",
     "__version__",
+    "carve",
+    "compose",
+    "diff",
     "export_onnx",
     "export_program",
     "load",
     "load_study",
+    "mask_only",
+    "prune",
+    "regrow",
+    "rewind",
     "run",
     "save",
+    "to_widths",
 ]
 
 
@@ -58,7 +67,7 @@ def test_a_public_name_is_the_thing_itself() -> None:
 
 
 def test_an_unknown_name_is_answered_with_the_public_ones() -> None:
-    with pytest.raises(AttributeError, match=r"no attribute 'runn'; its public names are ConfigError, "):
+    with pytest.raises(AttributeError, match=r"no attribute 'runn'; its public names are Architecture, "):
         regrow.runn  # noqa: B018
 
 

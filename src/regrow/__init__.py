@@ -15,6 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from regrow.api import Results, Verdict, run
+    from regrow.channels.architecture import Architecture
+    from regrow.channels.carve import carve
+    from regrow.channels.changes import diff, to_widths
+    from regrow.channels.composition import compose
+    from regrow.channels.masks import mask_only
+    from regrow.channels.replay import regrow
+    from regrow.channels.rewind import rewind
     from regrow.config.load import load_study
     from regrow.config.study import Study
     from regrow.errors import (
@@ -30,6 +37,7 @@ if TYPE_CHECKING:
         TrainingError,
         UnknownNameError,
     )
+    from regrow.pruning.anything import prune_network as prune
     from regrow.shipping.bundle import load, save
     from regrow.shipping.program import export_program
     from regrow.shipping.to_onnx import export_onnx
@@ -37,6 +45,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _HOMES = {
+    "Architecture": "regrow.channels.architecture",
     "ConfigError": "regrow.errors",
     "DataError": "regrow.errors",
     "DivergenceError": "regrow.errors",
@@ -52,15 +61,24 @@ _HOMES = {
     "UnknownNameError": "regrow.errors",
     "Verdict": "regrow.api",
     "__version__": "regrow.version",
+    "carve": "regrow.channels.carve",
+    "compose": "regrow.channels.composition",
+    "diff": "regrow.channels.changes",
     "export_onnx": "regrow.shipping.to_onnx",
     "export_program": "regrow.shipping.program",
     "load": "regrow.shipping.bundle",
     "load_study": "regrow.config.load",
+    "mask_only": "regrow.channels.masks",
+    "prune": "regrow.pruning.anything:prune_network",
+    "regrow": "regrow.channels.replay",
+    "rewind": "regrow.channels.rewind",
     "run": "regrow.api",
     "save": "regrow.shipping.bundle",
+    "to_widths": "regrow.channels.changes",
 }
 
 __all__ = [
+    "Architecture",
     "ConfigError",
     "DataError",
     "DivergenceError",
@@ -76,12 +94,20 @@ __all__ = [
     "UnknownNameError",
     "Verdict",
     "__version__",
+    "carve",
+    "compose",
+    "diff",
     "export_onnx",
     "export_program",
     "load",
     "load_study",
+    "mask_only",
+    "prune",
+    "regrow",
+    "rewind",
     "run",
     "save",
+    "to_widths",
 ]
 
 
@@ -90,7 +116,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'regrow' has no attribute {name!r}; its public names are {', '.join(__all__)}")
     import importlib
 
-    value = getattr(importlib.import_module(_HOMES[name]), name)
+    module, _, attribute = _HOMES[name].partition(":")
+    value = getattr(importlib.import_module(module), attribute or name)
     globals()[name] = value
     return value
 

@@ -156,7 +156,7 @@ def test_a_network_without_weights_is_pruned_in_shape_and_not_verified() -> None
     pruned = prune_network(network, torch.zeros(1, 3, 8, 8, device="meta"))
     assert list(widths(pruned).values()) == list(HALF.values())
     assert all(parameter.is_meta for parameter in pruned.network.parameters())
-    assert pruned.verification.startswith("not verified")
+    assert str(pruned.verification).startswith("not verified: the network is on the meta device")
 
 
 def test_wrong_arguments_are_all_said_at_once() -> None:
@@ -175,3 +175,24 @@ def test_a_pruned_network_can_be_pruned_again() -> None:
     second = prune_network(first.network, IMAGES)
     assert list(widths(second).values()) == [4, 3, 6, 2, 2]
     second.network(IMAGES).sum().backward()
+
+
+def test_what_was_carved_is_compared_with_the_silenced_network_unless_that_is_not_asked_for() -> None:
+    network = small().double()
+    checked = prune_network(network, IMAGES.double()).verification
+    assert checked.verified and checked.error is not None and checked.error < 1e-12
+    assert (
+        str(prune_network(network, IMAGES.double(), verify=False).verification)
+        == "not verified: verify=False was asked for"
+    )
+
+
+def test_a_small_network_that_computes_something_else_is_never_returned() -> None:
+    class Scaled(Small):
+        """Multiplies by a number that no tracer can connect with the width: how many letters its shape is written in."""
+
+        def forward(self, images: Tensor, scale: float = 1.0) -> Tensor:
+            return super().forward(images, len(str(tuple(self.stem.weight.shape))) * scale)
+
+    with pytest.raises(PruningError, match=r"does not compute what the dense one does"):
+        prune_network(Scaled().eval(), IMAGES)

@@ -78,12 +78,14 @@ def test_inputs_may_be_a_tensor_a_tuple_or_keywords() -> None:
     assert (once.macs, twice.macs) == (3 * 8, 3 * 3 * 8)
 
 
-def test_a_network_that_needs_real_numbers_is_not_counted() -> None:
-    class Branching(nn.Module):
+def test_a_network_that_looks_at_its_numbers_is_counted_too_and_one_that_cannot_run_is_not() -> None:
+    class Branching(nn.Linear):
         def forward(self, images: Tensor) -> Tensor:
-            return images if images.sum() > 0 else -images
+            return super().forward(images) if images.sum() > 0 else images
 
-    assert cost_with(Branching(), torch.ones(2)) is None
+    found = cost_with(Branching(3, 2), torch.ones(5, 3))
+    assert found and found.macs == 5 * 3 * 2
+    assert cost_with(Branching(3, 2), torch.ones(5, 4)) is None
     assert "MACs: not counted" in str(replace(example(), macs=None))
 
 

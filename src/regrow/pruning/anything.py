@@ -5,17 +5,21 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from torch import nn
 
 from regrow.channels.architecture import Architecture
 from regrow.channels.carve import carve
 from regrow.channels.trace import Tracing, trace
+from regrow.channels.verify import Verification
+from regrow.channels.verify import verify as compare
 from regrow.pruning.choice import choose
 from regrow.pruning.report import Report, Untouched, report
 from regrow.pruning.scores import Criterion
 from regrow.pruning.shares import Wish
+
+UNASKED: Final = Verification(False, None, None, "verify=False was asked for")
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Pruned:
     notes: tuple[str, ...]
     """What should be known: groups that could not get the fraction, statistics that change, modes that were not traced."""
 
-    verification: str
+    verification: Verification
     """What was compared and how close it came, or why nothing was."""
 
     _dense: nn.Module
@@ -51,7 +55,7 @@ class Pruned:
                 Untouched(what=one.what, channels=one.channels, reason=one.reason) for one in self.tracing.frozen
             ],
             notes=self.notes,
-            verification=self.verification,
+            verification=str(self.verification),
         )
 
 
@@ -94,7 +98,7 @@ def prune_network(
     Raises `ConfigError` for arguments that fit no network or not this one, and `PruningError` where the network cannot be traced or
     copied, where nothing would be removed, and where verification fails.
     """
-    del verify, keep_attention_scale  # the check of what was carved follows
+    del keep_attention_scale
     wish = Wish(
         fraction=fraction,
         ignore=(ignore,) if isinstance(ignore, str) else tuple(ignore),
@@ -103,15 +107,18 @@ def prune_network(
     )
     tracing = trace(network, example_inputs, outputs=outputs, allow_inexact=allow_inexact)
     choice = choose(network, tracing, wish, criterion, seed)
-    small = carve(
-        network, choice.architecture, other_weights=True
-    )  # the weights are those that were fingerprinted just now
+    architecture = choice.architecture
+    # Other weights are allowed, because these were fingerprinted a moment ago.
+    small = carve(network, architecture, other_weights=True)
+    checked = UNASKED
+    if verify:
+        checked = compare(network, small, architecture, tracing, example_inputs, outputs)
     return Pruned(
         network=small,
-        architecture=choice.architecture,
+        architecture=architecture,
         tracing=tracing,
         notes=(*tracing.notes, *choice.notes),
-        verification="not verified",
+        verification=checked,
         _dense=network,
         _inputs=example_inputs,
     )

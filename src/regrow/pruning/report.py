@@ -85,11 +85,11 @@ def report(
 def cost_with(network: nn.Module, example_inputs: Any) -> Cost | None:
     """Cost of one forward pass with these inputs: a tensor, a tuple, or a dict of keywords.
 
-    None for networks that need real numbers to run (control flow that depends on data).
+    None where the network does not run on them.
     """
     try:
         return cost_of(_Called(network, example_inputs), shape=())
-    except Exception:  # whatever a stranger's forward raises without numbers
+    except Exception:  # whatever a stranger's forward raises
         return None
 
 
