@@ -16,7 +16,17 @@ import numpy as np
 
 from regrow.channels.families import Families
 from regrow.channels.ids import Demands, Equation, attributes_in
-from regrow.channels.sizes import COMPARISONS, Attribute, Comparison, Expression, Extent, IdArray, evaluate, parts, solve
+from regrow.channels.sizes import (
+    COMPARISONS,
+    Attribute,
+    Comparison,
+    Expression,
+    Extent,
+    IdArray,
+    evaluate,
+    parts,
+    solve,
+)
 
 _TRIALS = 6
 
@@ -190,7 +200,9 @@ def settle(system: System, *, couple: bool) -> Settled:
                 points = trial_points(system, found)
         if not changed:
             return found
-    found.stay.update(dict.fromkeys(range(len(system.families.groups)), "sizes that the code computes could not be followed"))
+    found.stay.update(
+        dict.fromkeys(range(len(system.families.groups)), "sizes that the code computes could not be followed")
+    )
     return found
 
 
@@ -218,7 +230,9 @@ def _mend(system: System, question: Question, members: set[int], found: Settled,
     for kept in (set[int](), heads):
         joined = linked - kept
         links = [link - kept for link in found.links if not link & joined] + ([joined] if len(joined) > 1 else [])
-        trial = Settled(links, {**found.stay, **dict.fromkeys(kept, f"{where}: other sizes are computed from this one")}, [])
+        trial = Settled(
+            links, {**found.stay, **dict.fromkeys(kept, f"{where}: other sizes are computed from this one")}, []
+        )
         if joined and _granularity(system, joined) > 1 and _passes(trial_points(system, trial), question):
             found.links, found.stay = trial.links, trial.stay
             return True
@@ -233,7 +247,12 @@ def _mend(system: System, question: Question, members: set[int], found: Settled,
 def _same_length(equation: Equation) -> tuple[IdArray, IdArray] | None:
     """The two axes of an equation that says only that they are equally long."""
     one, other = equation.expression, equation.target
-    if isinstance(one, Extent) and isinstance(other, Extent) and len(one.ids) == len(other.ids) and one.ids is not other.ids:
+    if (
+        isinstance(one, Extent)
+        and isinstance(other, Extent)
+        and len(one.ids) == len(other.ids)
+        and one.ids is not other.ids
+    ):
         return one.ids, other.ids
     return None
 

@@ -47,7 +47,10 @@ class Families:
         """How many positions of an axis belong to which groups: {(): 3, (0,): 64, (1, 2): 768}; sorted group numbers."""
         known = self._known.get(id(ids))
         if known is None:
-            known = self._known[id(ids)] = (ids, self._count(ids))  # holding the array keeps its id from being given away
+            known = self._known[id(ids)] = (
+                ids,
+                self._count(ids),
+            )  # holding the array keeps its id from being given away
         return known[1]
 
     def _count(self, ids: IdArray) -> Counter[tuple[int, ...]]:
@@ -229,5 +232,5 @@ def _with_roles(groups: Sequence[Group]) -> list[Group]:
 
 def _with_role(group: Group, inner: set[tuple[str, int, int]]) -> Group:
     parts = group.slices[: group.producers]
-    divided = all(part.repeat > 1 and (part.tensor, part.axis, part.start) in inner for part in parts)
+    divided = any(part.repeat > 1 and (part.tensor, part.axis, part.start) in inner for part in parts)
     return Group(group.name, group.channels, group.slices, group.producers, "heads") if divided else group

@@ -24,7 +24,7 @@ from regrow.networks.layouts import GroupInfo
 from regrow.networks.prunable import Prunable
 from regrow.networks.sources import Access, is_foreign
 from regrow.networks.spec import NetworkSpec
-from regrow.randomness import seeded
+from regrow.randomness import seeded_everywhere
 
 _UNKNOWN = "0" * 64
 """The fingerprint of an architecture that was made from no weights."""
@@ -56,7 +56,7 @@ def traced(spec: NetworkSpec, access: Access) -> Traced:
 @functools.lru_cache(maxsize=4)
 def _traced(spec: NetworkSpec, access: Access) -> Traced:
     factory = factory_of(spec, access)
-    with seeded(0, "trace"), torch.device("cpu"):
+    with seeded_everywhere(0, "trace"), torch.device("cpu"):
         network = factory()
     check_network(network, spec)
     tracing = trace(network, made_up_images(spec))
@@ -86,7 +86,7 @@ def network_at(spec: NetworkSpec, access: Access, *seed: int | str) -> nn.Module
         return build(spec, *seed)
     known = traced(spec, access)
     if spec.widths in ((), known.widths):
-        with seeded(*seed), torch.device("cpu"):
+        with seeded_everywhere(*seed), torch.device("cpu"):
             return known.factory()
     with warnings.catch_warnings():  # what was mended is the same for every seed, and is told with the trace
         warnings.simplefilter("ignore", UserWarning)

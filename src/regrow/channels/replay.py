@@ -6,9 +6,8 @@ All that the author wrote after that, `reset_parameters`, loops over modules, ze
 therefore acts on the small shapes. Numbers that the author gave along with the registration, such as `0.02 * torch.randn(...)` or a table
 of positions, are cut to the kept indices.
 
-What cannot be seen: a standard deviation computed from a constructor's *argument* (`std = config.hidden_size ** -0.5`) instead of a
-tensor's shape. Where the numbers follow such a law in the tensor's own sizes and came with the registration, they are corrected and a
-`RedrawWarning` says so; otherwise they stay as written.
+What cannot be seen is a standard deviation computed from a constructor's *argument* instead of a tensor's shape; see
+`regrow.channels.unseen` for how much of it is found and corrected, with a `RedrawWarning`.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import random
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,16 +27,15 @@ from torch.overrides import TorchFunctionMode
 
 from regrow.channels.architecture import Architecture, Correction
 from regrow.channels.blocks import Block, kept_blocks
+from regrow.channels.laws import spread_of
 from regrow.channels.module_sizes import correct, leaf_sizes, read_size, write_size
-from regrow.channels.redraw import Redrawn, RedrawWarning, law_of, redraw, rescale
+from regrow.channels.redraw import Redrawn, RedrawWarning, redraw
 from regrow.channels.registrations import Factory, Recording, Registration, listening, record, tensor_names
+from regrow.channels.unseen import Given, bits_of, correct_drawn, correct_given
 from regrow.errors import PruningError
 from regrow.networks.build import build
 from regrow.networks.zoo import NETWORKS
 from regrow.randomness import derive_seed, seeded
-
-_SAMPLE = 64
-"""Numbers of a tensor that are compared to see whether it was filled again."""
 
 
 def regrow(architecture: Architecture, factory: Factory, *seed: int | str) -> nn.Module:
@@ -55,16 +53,15 @@ def regrow(architecture: Architecture, factory: Factory, *seed: int | str) -> nn
     for eager in (True, False):
         plan = _plan(architecture, recording)
         try:
-            network, as_given = _replayed(plan, factory, seed, eager=eager)
+            network, given = _replayed(plan, factory, seed, eager=eager)
         except Exception as error:  # whatever the author's constructor does not bear about small shapes
             reason = f"{type(error).__name__}: {error}"
         else:
-            return _finished(network, plan, as_given)
+            unseen = _unseen(network, plan, given, factory, seed)
+            return _finished(network, plan, unseen)
         if recording.on_meta:
             recording = _recorded(factory, seed, on_meta=False)
-    with _randomness(seed):
-        network = factory()
-    return _finished(network, _plan(architecture, recording), {}, reason)
+    return _finished(_built(factory, seed), _plan(architecture, recording), [], reason)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,14 +104,19 @@ def _recorded(factory: Factory, seed: tuple[int | str, ...], *, on_meta: bool = 
         return record(factory, on_meta=False)
 
 
+def _built(factory: Factory, seed: tuple[int | str, ...]) -> nn.Module:
+    with _randomness(seed), torch.device("cpu"):
+        return factory()
+
+
 class _PartedError(Exception):
     """The factory did not do in the second run what it did in the first."""
 
 
 def _replayed(
     plan: _Plan, factory: Factory, seed: tuple[int | str, ...], *, eager: bool
-) -> tuple[nn.Module, dict[str, Tensor]]:
-    """The network, and a sample of every parameter whose numbers came with its registration."""
+) -> tuple[nn.Module, dict[str, Given]]:
+    """The network, and the parameters that were cut, as they were registered."""
     replay = _Replay(plan, eager)
     with _randomness(seed), torch.device("cpu"), _CutSources(replay.cut), listening(replay.hear):
         network = factory()
@@ -122,7 +124,7 @@ def _replayed(
         raise _PartedError(
             f"it registered {replay.heard} tensors where it registered {len(plan.recording.registrations)} before"
         )
-    return network, replay.samples
+    return network, replay.given
 
 
 class _Replay:
@@ -134,7 +136,7 @@ class _Replay:
         self.heard = 0
         self.modules: dict[int, nn.Module] = {}
         self.cut: dict[int, tuple[Tensor, Block]] = {}
-        self.samples: dict[str, Tensor] = {}
+        self.given: dict[str, Given] = {}
 
     def hear(self, module: nn.Module, attribute: str, tensor: Tensor) -> None:
         """One registration, before the tensor is in place."""
@@ -149,15 +151,18 @@ class _Replay:
             raise _PartedError(
                 f"{expected.name} came with shape {tuple(tensor.shape)}, not {block.dense} or {block.small}"
             )
+        self.given.pop(expected.name, None)
+        self._cut(expected.name, tensor, block)
+
+    def _cut(self, name: str, tensor: Tensor, block: Block) -> None:
         small = block.cut(tensor)
-        self.samples.pop(expected.name, None)
         if small is tensor:
             return
+        if isinstance(tensor, nn.Parameter):
+            self.given[name] = Given(bits_of(small), spread_of(tensor))
         # In place: whoever else holds the tensor, for tying or for filling it later, sees it small.
         tensor.data = small
         self.cut[_storage(tensor)] = (tensor, block)
-        if isinstance(tensor, nn.Parameter):
-            self.samples[expected.name] = _sample(tensor)
 
     def _expected(self, module: nn.Module, attribute: str) -> Registration:
         registrations = self.plan.recording.registrations
@@ -211,35 +216,50 @@ class _CutSources(TorchFunctionMode):
         return block.cut(source) if matches else source
 
 
-def _finished(network: nn.Module, plan: _Plan, as_given: Mapping[str, Tensor], reason: str = "") -> nn.Module:
+def _unseen(
+    network: nn.Module, plan: _Plan, given: Mapping[str, Given], factory: Factory, seed: tuple[int | str, ...]
+) -> list[str]:
+    """Correct what was drawn by dense sizes all the same; sentences about it."""
+    _check_names(network, plan)
+    dense = plan.recording.network
+    given = {name: before for name, before in given.items() if name in plan.blocks}
+    registered = correct_given(network, dense, plan.blocks, given)
+    drawn, unexplained = correct_drawn(network, dense, plan.blocks, lambda: _built(factory, seed))
+    said = []
+    if found := [*registered, *drawn]:
+        said.append(
+            f"{_listed(found)} were drawn by a dense size, which a replay cannot see; they were scaled to the small one"
+        )
+    if unexplained:
+        said.append(
+            f"{_listed(unexplained)} may be, too, by a law that is not known here; they stay as they were drawn"
+        )
+    return said
+
+
+def _finished(network: nn.Module, plan: _Plan, said: list[str], reason: str = "") -> nn.Module:
     """Mend what the replay did not reach, write sizes and corrections, check every shape, and say what was mended."""
-    tensors, _ = tensor_names(network)
-    if unequal := set(tensors) ^ set(plan.blocks):
+    _check_names(network, plan)
+    if redrawn := redraw(network, plan.blocks):
+        why = (
+            f"the factory cannot be replayed at the small widths ({reason})" if reason else "the factory sets them late"
+        )
+        said = [f"{_listed(redrawn)} were drawn at the dense shape and cut, because {why}", *said]
+    for name, sizes in plan.sizes.items():
+        _write_sizes(network.get_submodule(name), sizes)
+    correct(network, plan.corrections)
+    _check_shapes(network, plan.blocks)
+    if said:
+        warnings.warn("regrow: " + "; ".join(said), RedrawWarning, stacklevel=3)
+    return network
+
+
+def _check_names(network: nn.Module, plan: _Plan) -> None:
+    if unequal := tensor_names(network)[0].keys() ^ plan.blocks.keys():
         raise PruningError(
             f"two runs of the factory gave networks of different make: {min(unequal)} is in one of them alone. "
             "Pass a factory that builds the same network every time."
         )
-    redrawn = redraw(network, plan.blocks)
-    kept = list(_rescaled(network, tensors, plan.blocks, as_given))
-    for name, sizes in plan.sizes.items():
-        _write_sizes(network.get_submodule(name), sizes)
-    correct(network, plan.corrections)
-    _check(tensors, plan.blocks)
-    _announce(redrawn, kept, reason)
-    return network
-
-
-def _rescaled(
-    network: nn.Module, tensors: Mapping[str, Tensor], blocks: Mapping[str, Block], as_given: Mapping[str, Tensor]
-) -> Iterator[Redrawn]:
-    """Parameters that still hold the numbers they came with, drawn at a standard deviation that knew the dense sizes."""
-    for name, sample in as_given.items():
-        if not torch.equal(_sample(tensors[name]), sample):
-            continue
-        law = law_of(name, tensors[name], blocks, network)
-        if law is not None and law.small != law.dense:
-            rescale(tensors[name], law)
-            yield Redrawn(name, law)
 
 
 def _write_sizes(module: nn.Module, sizes: Mapping[str, int]) -> None:
@@ -250,8 +270,8 @@ def _write_sizes(module: nn.Module, sizes: Mapping[str, int]) -> None:
                 write_size(module, path, size)
 
 
-def _check(tensors: Mapping[str, Tensor], blocks: Mapping[str, Block]) -> None:
-    for name, tensor in tensors.items():
+def _check_shapes(network: nn.Module, blocks: Mapping[str, Block]) -> None:
+    for name, tensor in tensor_names(network)[0].items():
         if tuple(tensor.shape) != blocks[name].small:
             raise PruningError(
                 f"regrow gave {name} the shape {tuple(tensor.shape)}, where the architecture asks for {blocks[name].small}. "
@@ -259,28 +279,9 @@ def _check(tensors: Mapping[str, Tensor], blocks: Mapping[str, Block]) -> None:
             )
 
 
-def _announce(redrawn: list[Redrawn], kept: list[Redrawn], reason: str) -> None:
-    parts = []
-    if redrawn:
-        why = (
-            f"the factory cannot be replayed at the small widths ({reason})" if reason else "the factory sets them late"
-        )
-        parts.append(f"{_listed(redrawn)} were drawn at the dense shape and cut, because {why}")
-    if kept:
-        parts.append(f"{_listed(kept)} came with numbers scaled by a dense size; they were scaled to the small one")
-    if parts:
-        warnings.warn("regrow: " + "; ".join(parts), RedrawWarning, stacklevel=4)
-
-
-def _listed(redrawn: list[Redrawn]) -> str:
-    shown = ", ".join(str(entry) for entry in redrawn[:8])
-    return shown + (f" and {len(redrawn) - 8} more" if len(redrawn) > 8 else "")
-
-
-def _sample(tensor: Tensor) -> Tensor:
-    """Some of a tensor's bits."""
-    flat = tensor.detach().flatten()
-    return flat[:: max(1, len(flat) // _SAMPLE)].clone().view(torch.uint8)
+def _listed(entries: Sequence[Redrawn] | Sequence[str]) -> str:
+    shown = ", ".join(str(entry) for entry in entries[:8])
+    return shown + (f" and {len(entries) - 8} more" if len(entries) > 8 else "")
 
 
 def _storage(tensor: Tensor) -> int:

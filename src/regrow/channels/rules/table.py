@@ -35,6 +35,8 @@ RULES: Final[dict[str, Rule]] = dict(
             pointwise.pointwise,
             "polar atan2 rrelu_with_noise native_dropout_backward uniform normal random exponential floor_divide",
         ),
+        *_rows(pointwise.pointwise, "hardswish hardsigmoid hardtanh softplus selu celu elu leaky_relu mish silu relu6 threshold gelu"),
+        *_rows(pointwise.pointwise, "log_sigmoid_forward log_sigmoid softshrink hardshrink logit nan_to_num erf rrelu relu tanh sigmoid"),
         *_rows(pointwise.like, "empty_like full_like ones_like rand_like randn_like randint_like fill"),
         *_rows(pointwise.zeros_like, "zeros_like zero"),
         *_rows(pointwise.copy, "copy"),
