@@ -32,6 +32,7 @@ PUBLIC = [
     "diff",
     "export_onnx",
     "export_program",
+    "latency",
     "load",
     "load_study",
     "mask_only",

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         TrainingError,
         UnknownNameError,
     )
+    from regrow.evaluation.latency import latency
     from regrow.pruning.anything import prune_network as prune
     from regrow.shipping.bundle import load, save
     from regrow.shipping.program import export_program
@@ -66,6 +67,7 @@ _HOMES = {
     "diff": "regrow.channels.changes",
     "export_onnx": "regrow.shipping.to_onnx",
     "export_program": "regrow.shipping.program",
+    "latency": "regrow.evaluation.latency",
     "load": "regrow.shipping.bundle",
     "load_study": "regrow.config.load",
     "mask_only": "regrow.channels.masks",
@@ -99,6 +101,7 @@ __all__ = [
     "diff",
     "export_onnx",
     "export_program",
+    "latency",
     "load",
     "load_study",
     "mask_only",
