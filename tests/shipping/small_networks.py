@@ -69,6 +69,20 @@ class Tied(nn.Module):
         return result
 
 
+class Words(nn.Module):
+    """A reader of words whose output weights are its input weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Embedding(11, 6)
+        self.answer = nn.Linear(6, 11, bias=False)
+        self.answer.weight = self.words.weight
+
+    def forward(self, tokens: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        read = self.words(tokens) * mask[..., None]
+        return {"answer": self.answer(read.cumsum(1)), "length": mask.sum(1)}
+
+
 def tiny_architecture(dense: nn.Module) -> Architecture:
     (first, second), (small_first, small_second) = WIDE, NARROW
     conv1 = (output("conv1"), Slice("conv1.bias", 0), *norm("bn1"), reads("conv2"), Slice("shift", 0))
