@@ -289,11 +289,20 @@ class TestWhatCannotBeReplayed:
                 super().__init__()
                 self.matrix = nn.Parameter(torch.randn(100, width) / math.sqrt(width))
 
-        with pytest.warns(
-            RedrawWarning, match=r"matrix \(std as sqrt\(1 / fan_in\)\) came with numbers scaled by a dense"
-        ):
+        with pytest.warns(RedrawWarning, match=r"matrix \(std as sqrt\(1 / fan_in\)\) were drawn by a dense size"):
             fresh, small = half(Research)
         assert unlike(fresh, small) == []
+
+    def test_a_scale_computed_from_an_argument_is_corrected_and_named(self) -> None:
+        def build_at(width: int) -> nn.Module:
+            network = nn.Sequential(nn.Linear(width, 100), nn.Linear(width, 100))
+            nn.init.normal_(network[0].weight, std=width**-0.5)
+            nn.init.normal_(network[1].weight, std=0.7 * width**-0.5)
+            return network
+
+        with pytest.warns(RedrawWarning, match=r"0\.weight .* were drawn by a dense size.*1\.weight may be, too"):
+            fresh, small = half(build_at, 256)
+        assert [entry.partition(":")[0] for entry in unlike(fresh, small)] == ["1.weight"]
 
     def test_a_factory_that_differs_from_run_to_run_is_refused(self) -> None:
         runs = iter(range(100))
