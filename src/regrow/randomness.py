@@ -45,3 +45,24 @@ def seeded(*purpose: int | str) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(*purpose))
         yield
+
+
+@contextlib.contextmanager
+def seeded_everywhere(*purpose: int | str) -> Iterator[None]:
+    """The global generators of torch, NumPy and Python seeded for one purpose inside the block, and as they were afterwards.
+
+    For constructors written elsewhere, which may draw from any of them.
+    """
+    import random
+
+    import numpy as np
+
+    python, numpy, number = random.getstate(), np.random.get_state(), derive_seed(*purpose)  # noqa: NPY002 - as above
+    random.seed(number)
+    np.random.seed(number % 2**32)  # noqa: NPY002
+    try:
+        with seeded(*purpose):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002

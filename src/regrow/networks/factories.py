@@ -50,8 +50,7 @@ def _import(module: str, access: Access, spec: NetworkSpec) -> ModuleType:
     importlib.invalidate_caches()
     if access.place:
         _forget_others(module, Path(access.place))
-        if access.place not in sys.path:
-            sys.path.insert(0, access.place)
+        sys.path[:] = [access.place, *(entry for entry in sys.path if entry != access.place)]
     try:
         found = importlib.import_module(module)
     except ModuleNotFoundError as error:

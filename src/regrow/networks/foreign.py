@@ -43,8 +43,8 @@ def factory_of(spec: NetworkSpec, access: Access) -> Factory:
 def made_up_images(spec: NetworkSpec, examples: int = EXAMPLES) -> Tensor:
     """Float images [examples, channels, height, width] in the range of normalised pixels; the same ones every time."""
     count = examples * spec.shape[0] * spec.shape[1] * spec.shape[2]
-    # Not linear, so that no two images are shifted copies of each other.
-    return torch.linspace(0, 977, count).sin().mul(2).view(examples, *spec.shape)
+    # A wave that grows shorter, so that no two images are shifted copies of each other.
+    return torch.linspace(0, 31, count).square().sin().mul(2).view(examples, *spec.shape)
 
 
 def check_network(network: nn.Module, spec: NetworkSpec) -> None:

@@ -126,6 +126,7 @@ def _prepared(graph: fx.GraphModule) -> fx.GraphModule:
         if (guard or counter) and not node.users:
             graph.graph.erase_node(node)
     graph.recompile()
+    graph.delete_all_unused_submodules()
     return graph
 
 

@@ -13,13 +13,11 @@ it is, whether building it runs code that the study's reader must trust.
 from __future__ import annotations
 
 import difflib
-import importlib
 import importlib.util
 import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
@@ -260,35 +258,24 @@ def find_module(module: str, folder: Path) -> tuple[Path, str] | None:
 
     Looked for in `folder`, then in the current folder, then where Python looks.
     """
-    importlib.invalidate_caches()
     first, *rest = module.split(".")
-    search = [str(folder), str(Path.cwd()), *sys.path]
-    spec = PathFinder.find_spec(first, search) or _elsewhere(first)
-    root = _root_of(spec)
-    for position, part in enumerate(rest, start=1):
-        inside = spec.submodule_search_locations if spec is not None else None
-        full = ".".join([first, *rest[:position]])
-        spec = PathFinder.find_spec(full, list(inside)) if inside and part else None
-    if spec is None or root is None or not spec.origin or not spec.origin.endswith(".py"):
-        return None
-    return Path(spec.origin), str(root)
+    for root in [folder, Path.cwd(), *map(Path, sys.path), *_elsewhere(first)]:
+        for file in (root.joinpath(first, *rest).with_suffix(".py"), root.joinpath(first, *rest, "__init__.py")):
+            if file.is_file():
+                return file.resolve(), str(root.resolve())
+        if (root / f"{first}.py").is_file() or (root / first / "__init__.py").is_file():
+            return None  # this is what Python would import, and it has no such part
+    return None
 
 
-def _elsewhere(name: str) -> ModuleSpec | None:
-    """What other finders know, for instance those of packages that were installed to be edited."""
+def _elsewhere(package: str) -> Iterator[Path]:
+    """Where other finders know a package to be, for instance those of packages that were installed to be edited."""
     try:
-        return importlib.util.find_spec(name)
+        spec = importlib.util.find_spec(package)
     except (ValueError, ImportError):
-        return None
-
-
-def _root_of(spec: ModuleSpec | None) -> Path | None:
-    """The folder that a top-level module or package lies in."""
-    if spec is None:
-        return None
-    if spec.submodule_search_locations:
-        return Path(next(iter(spec.submodule_search_locations))).resolve().parent
-    return Path(spec.origin).resolve().parent if spec.origin and spec.has_location else None
+        return
+    for place in (spec.submodule_search_locations or ()) if spec is not None else ():
+        yield Path(place).parent
 
 
 def _fault(key: str, rule: str, hint: str) -> Fault:

@@ -18,10 +18,12 @@ from torch import nn
 from regrow.channels.architecture import Architecture, read_architecture, write_architecture
 from regrow.channels.carve import carve
 from regrow.channels.foreign import carved_shell, network_at, traced
+from regrow.channels.verify import verify
 from regrow.data.examples import open_training
 from regrow.data.stream import open_stream
 from regrow.errors import DivergenceError
 from regrow.evaluation.accuracy import evaluate
+from regrow.networks.foreign import made_up_images
 from regrow.networks.sources import is_foreign
 from regrow.networks.spec import NetworkSpec
 from regrow.pruning.norms import reestimate_norms
@@ -110,7 +112,9 @@ def _pruned(task: Task, network: nn.Module, dense: NetworkSpec) -> tuple[nn.Modu
         return carve(network, architecture), architecture
     tracing = traced(dense, task.access).tracing
     architecture = prune_traced(network, tracing, dense, method, widths, seed)
-    return carve(network, architecture), architecture
+    small = carve(network, architecture)
+    verify(network, small, architecture, tracing, made_up_images(dense))
+    return small, architecture
 
 
 def import_dense(task: Task) -> Result:
