@@ -295,7 +295,7 @@ class TestWhatCannotBeReplayed:
 
     def test_a_scale_computed_from_an_argument_is_corrected_and_named(self) -> None:
         def build_at(width: int) -> nn.Module:
-            network = nn.Sequential(nn.Linear(width, 100), nn.Linear(width, 100))
+            network = nn.Sequential(nn.Linear(width, 400), nn.Linear(width, 400))
             nn.init.normal_(network[0].weight, std=width**-0.5)
             nn.init.normal_(network[1].weight, std=0.7 * width**-0.5)
             return network

@@ -17,7 +17,7 @@ from .width_by_hand import between, named_tensors
 
 def _layer(wide: int, std: float, width: int) -> nn.Linear:
     """A linear layer of a width, drawn with a given standard deviation."""
-    layer = nn.Linear(width, 100, bias=False)
+    layer = nn.Linear(width, 400, bias=False)
     nn.init.normal_(layer.weight, std=std)
     return layer
 
@@ -57,6 +57,14 @@ class TestWhatWasDrawnInto:
         # 0.25 / 64 = 1 / 256: by the numbers alone this could be a dense size.
         _, scaled, _, built = _corrected(lambda width: math.sqrt(0.25 / width), seen=True)
         assert (scaled, built) == ([], 1)
+
+    def test_few_numbers_say_too_little(self) -> None:
+        with seeded(0):
+            dense, small = nn.Linear(256, 10), nn.Linear(64, 10)
+            for layer in (dense, small):
+                nn.init.normal_(layer.weight, std=256**-0.5)
+        blocks = kept_blocks(between(dense, small), named_tensors(dense))
+        assert correct_drawn(small, dense, blocks, lambda: dense) == ([], [])
 
     def test_what_no_law_explains_is_named_only_beside_what_one_does(self) -> None:
         odd = 0.03

@@ -21,8 +21,8 @@ from regrow.channels.blocks import Block
 from regrow.channels.laws import Spread, is_plain, law_of, spread_of
 from regrow.channels.redraw import Redrawn, rescale
 
-_FEWEST = 1000
-"""Numbers below which a standard deviation says too little."""
+_FEWEST = 20_000
+"""Numbers below which a standard deviation says too little: it is known to 2 % only."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
