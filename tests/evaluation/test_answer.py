@@ -74,6 +74,15 @@ def test_a_cut_that_does_not_come_true_is_followed_by_who_is_to_blame() -> None:
     )
 
 
+def test_a_reason_is_told_once() -> None:
+    piece = Piece(name="norm", share=0.6, speed_up=1.1, gap=0.9)
+    blame = (Blame(kind=piece, layers=(), reason="are bound by memory"),)
+    rows = (row(0.0, DENSE_TIMES.seconds), row(0.25, (2.0, 2.0, 4.0)), row(0.5, (2.0, 2.0, 4.0)))
+    first, second = answer(*rows, blames={"0.25": blame, "0.5": blame}).sentences
+    assert first.endswith("norm layers, which became 1.1x as fast: they are bound by memory.")
+    assert second.endswith("norm layers, which became 1.1x as fast.")
+
+
 def test_a_small_network_that_is_slower_is_told_as_slower() -> None:
     found = answer(row(0.0, DENSE_TIMES.seconds), row(None, (8.0, 8.0, 16.0)))
     assert found.sentences[0].startswith("mine: MACs fall 4.0x, but time rises 2.00x on this machine")

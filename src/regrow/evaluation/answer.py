@@ -127,13 +127,17 @@ class Latency:
         """One for each small network, on the first backend; then whether another rounding would pay."""
         first = [row for row in self.rows if row.backend == self.rows[0].backend]
         asked = [row for row in first if not row.compared and row.footprint != row.dense_footprint]
-        return (*(self._sentence(row) for row in asked), *_rounding(first))
+        known: set[str] = set()
+        return (*(self._sentence(row, known) for row in asked), *_rounding(first))
 
-    def _sentence(self, row: Row) -> str:
+    def _sentence(self, row: Row, known: set[str]) -> str:
+        """Adds the reasons that it tells to `known`, so that none is told twice."""
         head = f"{_subject(row)}: MACs fall {row.mac_cut:.1f}x, {_time(row)} on this machine ({self._how(row)})"
         if not row.is_slow:
             return f"{head}: {_percent(row.efficiency)} of the MAC cut comes true."
-        why = told(self.blames.get(row.name, ()))
+        found = self.blames.get(row.name, ())
+        why = told(found, frozenset(known))
+        known.update(one.reason for one in found)
         return f"{head}. {why}" if why else f"{head}."
 
     def _how(self, row: Row) -> str:

@@ -10,7 +10,7 @@ and the excesses of all pieces add up to the whole gap. The kinds of work with t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -152,8 +152,8 @@ def _is_odd(row: LayerTime) -> bool:
     return any(width % VECTOR for width in row.widths[1:] or row.widths)
 
 
-def told(found: Sequence[Blame]) -> str:
-    """Blame in plain sentences; empty where nobody is to blame.
+def told(found: Sequence[Blame], known: Collection[str] = ()) -> str:
+    """Blame in plain sentences; empty where nobody is to blame. Reasons in `known` were told before and are left out.
 
     >>> piece = Piece(name="norm", share=0.41, speed_up=1.13, gap=0.6)
     >>> layer = Piece(name="features.2", share=0.2, speed_up=0.98, gap=0.4)
@@ -161,15 +161,15 @@ def told(found: Sequence[Blame]) -> str:
     "41 % of the small network's time is spent in norm layers, which became 1.1x as fast: they are bound by memory. \
 The worst: features.2 (20 % of the time, 1.0x as fast)."
     """
-    return " ".join(_sentence(one, first=index == 0) for index, one in enumerate(found))
+    return " ".join(_sentence(one, first=index == 0, known=known) for index, one in enumerate(found))
 
 
-def _sentence(one: Blame, *, first: bool) -> str:
+def _sentence(one: Blame, *, first: bool, known: Collection[str]) -> str:
     share = f"{one.kind.share:.0%}".replace("%", " %")
     start = f"{share} of the small network's time is spent" if first else f"Another {share} is spent"
+    reason = "" if one.reason in known else f": they {one.reason}"
     place = "" if not one.layers else " The worst: " + " and ".join(_layer(layer) for layer in one.layers) + "."
-    kind = f"{KINDS[one.kind.name].summary}, which became {one.kind.speed_up:.1f}x as fast"
-    return f"{start} in {kind}: they {one.reason}.{place}"
+    return f"{start} in {KINDS[one.kind.name].summary}, which became {one.kind.speed_up:.1f}x as fast{reason}.{place}"
 
 
 def _layer(piece: Piece) -> str:

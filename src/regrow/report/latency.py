@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
@@ -11,7 +11,7 @@ from rich.text import Text
 
 from regrow.report.words import DASH, plural, quantity, times
 
-_RIGHT = ("MACs", "params", "weights", "activations", "time", "quartiles", "MAC cut", "speed-up", "efficiency")
+_RIGHT: Final = ("MACs", "memory", "time\nms", "middle\nhalf", "MAC\ncut", "speed-\nup", "effi-\nciency")
 
 
 def print_latency(answer: Mapping[str, Any], console: Console) -> None:
@@ -41,28 +41,26 @@ def _numbers(answer: Mapping[str, Any]) -> Table:
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
-    memory = row["device_peak_bytes"] if row["device_peak_bytes"] is not None else row["peak_activation_bytes"]
-    is_dense = row["fraction"] == 0
+    """Memory is that of weights and activations together; on a GPU the activations are the measured ones."""
+    measured = row["device_peak_bytes"]
+    activations = row["peak_activation_bytes"] if measured is None else measured
+    ratios = [DASH if row["fraction"] == 0 else times(row[key]) for key in ("mac_cut", "speed_up", "efficiency")]
     return (
-        "nothing (dense)" if is_dense else _removed(row),
+        "dense" if row["fraction"] == 0 else _removed(row),
         row["backend"],
         quantity(row["macs"]),
-        quantity(row["params"]),
-        _bytes(row["weight_bytes"]),
-        _bytes(memory),
+        _bytes(row["weight_bytes"] + activations),
         _milliseconds(row["median_seconds"]),
-        f"{_plain(row['first_quartile_seconds'])} to {_plain(row['third_quartile_seconds'])}",
-        DASH if is_dense else times(row["mac_cut"]),
-        DASH if is_dense else times(row["speed_up"]),
-        DASH if is_dense else times(row["efficiency"]),
+        f"{_milliseconds(row['first_quartile_seconds'])}–{_milliseconds(row['third_quartile_seconds'])}",
+        *ratios,
     )
 
 
 def _removed(row: Mapping[str, Any]) -> str:
     if row["fraction"] is None:
         return str(row["name"])
-    rounded = f", to {row['round_to']}" if row["round_to"] > 1 else ""
-    return f"{100 * row['fraction']:g} %{rounded}"
+    rounded = f" to {row['round_to']}s" if row["round_to"] > 1 else ""
+    return f"{100 * row['fraction']:.3g} %{rounded}"
 
 
 def _bytes(count: int) -> str:
@@ -70,13 +68,9 @@ def _bytes(count: int) -> str:
 
 
 def _milliseconds(seconds: float) -> str:
-    return f"{_plain(seconds)} ms"
-
-
-def _plain(seconds: float) -> str:
     """Milliseconds in three significant digits.
 
-    >>> [_plain(0.37449), _plain(0.0119), _plain(0.0000421), _plain(2.5)]
+    >>> [_milliseconds(0.37449), _milliseconds(0.0119), _milliseconds(0.0000421), _milliseconds(2.5)]
     ['374', '11.9', '0.0421', '2500']
     """
     digits = float(f"{1000 * seconds:.3g}")
