@@ -118,7 +118,13 @@ CHANGED: dict[str, dict[str, Any]] = {
 }
 """Arguments where a network would be above 200 million parameters otherwise."""
 
-SIDES: dict[str, int] = {}
+SIDES = {
+    "halonet_h1": 128,
+    "eca_halonext26ts": 128,
+    "sehalonet33ts": 128,
+    "bat_resnext26ts": 128,
+    "deepseek_vit_412m": 98,
+}
 """Side of the images where neither the rule below nor the network's own size will do."""
 
 SIDE = 96
