@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
-from regrow.randomness import derive_seed, generator, seeded
+from regrow.randomness import derive_seed, generator, seeded, seeded_everywhere
 
 
 def test_a_seed_is_the_same_on_every_machine() -> None:
@@ -66,6 +68,26 @@ def test_the_global_generator_is_put_back_after_an_error() -> None:
         torch.rand(3)
         raise RuntimeError("inside")
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def _draw() -> tuple[float, float, float]:
+    return torch.rand(()).item(), float(np.random.rand()), random.random()  # noqa: NPY002 - what others' code uses
+
+
+def test_all_global_generators_are_seeded_alike_and_put_back_after_an_error() -> None:
+    with seeded_everywhere(3, "nets"):
+        first = _draw()
+    torch.manual_seed(1)
+    np.random.seed(1)  # noqa: NPY002
+    random.seed(1)
+    expected = _draw()
+    torch.manual_seed(1)
+    np.random.seed(1)  # noqa: NPY002
+    random.seed(1)
+    with pytest.raises(RuntimeError, match="inside"), seeded_everywhere(3, "nets"):
+        assert _draw() == first
+        raise RuntimeError("inside")
+    assert _draw() == expected
 
 
 def test_deriving_a_seed_needs_no_torch() -> None:

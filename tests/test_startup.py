@@ -45,6 +45,7 @@ COMMANDS = [
     ["run", "--help"],
     ["--version"],
     ["list", "networks"],
+    ["list", "sources"],
     ["list", "data", "--json"],
     ["list", "methods"],
     ["list", "designs"],
@@ -53,6 +54,8 @@ COMMANDS = [
     ["list", "studies"],
     ["check", "digits"],
     ["check", "digits", "--set", "prune.fraction=30"],
+    ["check", "digits", "--set", "network.name=torchvision:resnet18", "--set", "data.name=cifar10"],
+    ["check", "digits", "--set", "network.name=nowhere:build", "--trust"],
     ["report", "no-such-study"],
 ]
 
@@ -113,7 +116,9 @@ SETTINGS_AND_TABLES = [
     "regrow.config.load",
     "regrow.data.datasets",
     "regrow.data.settings",
+    "regrow.networks.prunable",
     "regrow.networks.settings",
+    "regrow.networks.sources",
     "regrow.networks.spec",
     "regrow.networks.zoo",
     "regrow.pruning.designs",

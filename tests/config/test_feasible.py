@@ -53,6 +53,35 @@ def test_a_network_that_cannot_be_pruned_so_is_told(prune: dict[str, object], ke
     assert fault.startswith(f"{key}: ")
 
 
+@pytest.mark.parametrize(
+    ("prune", "told_key"),
+    [
+        ({"method": "l1", "widths": "vgg16-a"}, "prune.widths"),
+        ({"method": "l1", "stages": [0.5, 0.1]}, "prune.stages"),
+    ],
+)
+def test_what_only_the_zoo_can_be_told_is_a_fault_for_networks_from_elsewhere(
+    prune: dict[str, object], told_key: str
+) -> None:
+    (fault,) = told(data=PARQUET, network={"name": "torchvision:resnet18"}, prune=prune)
+    assert fault.startswith(f"{told_key}: ") and "torchvision:resnet18" in fault
+
+
+@pytest.mark.parametrize("prune", [{"fraction": 0.3}, {"widths": [3, 4]}, {"skip": ["any.*"]}])
+def test_what_needs_tracing_is_left_for_the_plan(prune: dict[str, object]) -> None:
+    assert told(data=PARQUET, network={"name": "torchvision:resnet18"}, prune={"method": "l1", **prune}) == []
+
+
+def test_a_network_that_cannot_take_the_images_is_told() -> None:
+    (fault,) = told(network={"name": "torchvision:resnet18"})
+    assert fault.startswith("network.name: ") and "3 channels" in fault
+
+
+def test_options_of_the_zoo_are_a_fault() -> None:
+    (fault,) = told(network={"name": "vgg11", "options": {"depth": 3}})
+    assert fault.startswith("network.options: ")
+
+
 def test_a_fault_of_several_data_sets_is_told_once() -> None:
     assert len(told(data=[{"name": "digits"}, {"name": "cifar10"}], prune={"method": "l1", "stages": [0.5]})) == 1
 

@@ -191,3 +191,43 @@ def test_no_file_of_any_content_ends_in_a_traceback(content: bytes) -> None:
     Path("any.toml").write_bytes(content)
     with pytest.raises(RegrowError):
         load_study("any.toml")
+
+
+OWN = SMALL.replace('"vgg11"', '"nets:build"')
+
+
+def test_a_module_beside_the_study_is_found_whatever_the_current_folder_is(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "nets.py").write_text("def build(): ...\n")
+    (tmp_path / "deep" / "own.toml").write_text(OWN)
+    study = load_study(tmp_path / "deep" / "own.toml", trust=True)
+    assert study.folder == tmp_path / "deep"
+    (tmp_path / "deep" / "nets.py").unlink()
+    with pytest.raises(ConfigError, match="no module nets with a source file"):
+        load_study(tmp_path / "deep" / "own.toml", trust=True)
+
+
+def test_the_path_of_a_program_is_meant_from_where_it_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("study", "here"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "network.pt2").write_bytes(b"program")
+    (tmp_path / "study" / "own.toml").write_text(SMALL.replace('"vgg11"', '"network.pt2"'))
+    monkeypatch.chdir(tmp_path / "here")
+    study = load_study(tmp_path / "study" / "own.toml", trust=True)
+    assert study.network[0].name == str(tmp_path / "study" / "network.pt2")
+    assert study.settings()["network"][0]["name"] == "network.pt2"
+    given = load_study(tmp_path / "study" / "own.toml", ["network.name=network.pt2"], trust=True)
+    assert given.network[0].name == str(tmp_path / "here" / "network.pt2")
+    assert given.id == study.id
+
+
+def test_options_of_a_network_are_a_table_and_can_be_set_one_by_one() -> None:
+    text = SMALL.replace('"vgg11"', '"torchvision:resnet18"\noptions = { width_per_group = 32 }').replace(
+        '"digits"', '"cifar10"'
+    )
+    study = load_study(write(text), ["network.options.groups=1"])
+    assert study.network[0].options == {"width_per_group": 32, "groups": 1}
+    with pytest.raises(ConfigError, match=r"network\.options: must be a table; found 3"):
+        load_study(write(text), ["network.options=3"])

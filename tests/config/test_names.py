@@ -52,6 +52,16 @@ def test_known_names_are_no_fault(rule) -> None:  # type: ignore[no-untyped-def]
     assert list(rule(study())) == []
 
 
+@pytest.mark.parametrize("name", ["torchvision:resnet50", "timm:resnet18", "mine.nets:build", "nets/network.pt2"])
+def test_networks_from_elsewhere_need_no_row(name: str) -> None:
+    assert list(names.network_names(study(network={"name": name}))) == []
+
+
+def test_a_network_from_elsewhere_that_is_written_wrongly_is_told() -> None:
+    (fault,) = names.network_names(study(network={"name": "mine/nets.py:build"}))
+    assert fault.key == "network.name" and "torchvision:resnet50" in fault.hint
+
+
 def faults_of_arms(*arms: str) -> list[Fault]:
     return list(names.arm_names(study(arms=list(arms))))
 

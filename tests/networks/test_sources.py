@@ -66,7 +66,7 @@ def test_a_name_without_a_colon_is_of_the_zoo(name: str) -> None:
 )
 def test_a_name_that_cannot_be_one_is_a_fault(name: str) -> None:
     fault = name_fault(name)
-    assert fault is not None and fault.key == "name" and fault.hint
+    assert fault is not None and fault.key == "network.name" and fault.hint
 
 
 def test_a_network_of_a_library_carries_the_version_of_its_code(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_a_module_without_a_source_file_is_not_found(module: str, tmp_path: Path
 
 def test_a_missing_module_is_told_with_the_places_that_were_searched(tmp_path: Path) -> None:
     ((key, text),) = told(tmp_path, "nowhere.nets:build")
-    assert key == "name" and str(tmp_path) in text and "nowhere.nets" in text
+    assert key == "network.name" and str(tmp_path) in text and "nowhere.nets" in text
 
 
 def test_a_misspelt_source_is_answered_with_a_suggestion(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_misspelt_source_is_answered_with_a_suggestion(tmp_path: Path) -> None
 
 
 def test_a_missing_program_is_told(tmp_path: Path) -> None:
-    assert told(tmp_path, "network.pt2")[0][0] == "name"
+    assert told(tmp_path, "network.pt2")[0][0] == "network.name"
 
 
 @pytest.mark.parametrize(
@@ -151,12 +151,12 @@ def test_what_does_not_go_with_the_source_is_told(
     tmp_path: Path, name: str, more: dict[str, object], key: str, text: str
 ) -> None:
     ((found_key, found_text),) = told(tmp_path, name, **more)
-    assert found_key == key and text in found_text
+    assert found_key == f"network.{key}" and text in found_text
 
 
 def test_a_program_has_no_options(tmp_path: Path) -> None:
     (tmp_path / "network.pt2").write_bytes(b"program")
-    assert told(tmp_path, "network.pt2", depth=3)[0][0] == "options"
+    assert told(tmp_path, "network.pt2", depth=3)[0][0] == "network.options"
 
 
 def test_a_library_that_is_not_installed_is_named_with_its_extra(

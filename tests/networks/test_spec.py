@@ -58,3 +58,40 @@ def test_what_is_not_an_object_is_refused(value: object) -> None:
 
 def test_a_specification_is_a_value() -> None:
     assert len({spec_of("vgg11"), spec_of("vgg11"), spec_of("vgg13")}) == 2
+
+
+FOREIGN = {
+    "name": "timm:resnet18",
+    "width": 1.0,
+    "widths": [],
+    "classes": 10,
+    "shape": [3, 32, 32],
+    "options": {"drop_rate": 0.1, "block_args": {"a": [1, 2]}},
+    "origin": "timm 1.0.0",
+}
+
+
+def test_options_and_origin_of_a_network_from_elsewhere_survive_json() -> None:
+    spec = NetworkSpec.from_json(FOREIGN)
+    assert spec.to_json() == FOREIGN
+    assert spec.arguments == FOREIGN["options"]
+    assert hash(spec) == hash(NetworkSpec.from_json(json.loads(json.dumps(FOREIGN))))
+
+
+def test_the_zoo_has_neither_so_its_results_keep_their_addresses() -> None:
+    assert set(spec_of("vgg11").to_json()) == {"name", "width", "widths", "classes", "shape"}
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "rule"),
+    [
+        ({"options": [1]}, "options", "must be a table"),
+        ({"options": "{}"}, "options", "must be a table"),
+        ({"origin": 3}, "origin", "string"),
+    ],
+)
+def test_wrong_options_and_origins_are_named(change: dict[str, Any], key: str, rule: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        NetworkSpec.from_json(FOREIGN | change)
+    ((found),) = error.value.faults
+    assert found.key == key and rule in found.rule

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -8,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regrow.errors import ConfigError, UnknownNameError
+from regrow.networks.layouts import GroupInfo
+from regrow.networks.prunable import Prunable
 from regrow.networks.settings import NetworkSettings
 from regrow.networks.spec import NetworkSpec
 from regrow.networks.zoo import dense_spec
@@ -117,3 +120,59 @@ def test_one_fraction_of_a_family_must_be_named() -> None:
     family = PruneSettings.model_validate({"method": "l1", "fraction": [0.3, 0.8]})
     with pytest.raises(AssertionError, match="which of the fractions"):
         target_widths(family, dense(), None)
+
+
+ELSEWHERE = NetworkSpec(name="timm:vit", width=1.0, widths=(64, 4, 32, 48), classes=10, shape=(3, 32, 32))
+TRACED = Prunable(
+    groups=tuple(
+        GroupInfo(name=name, position=position, stage=0, channels=channels)
+        for position, (name, channels) in enumerate(
+            [("blocks.0.fc", 64), ("blocks.0.attn", 4), ("mix.a", 32), ("mix.b", 48)], start=1
+        )
+    ),
+    heads=frozenset({"blocks.0.attn"}),
+)
+
+
+def of_traced(links: tuple[tuple[int, ...], ...] = (), **value: Any) -> tuple[int, ...]:
+    settings = PruneSettings.model_validate({"method": "l1", **value})
+    return target_widths(settings, ELSEWHERE, None, replace(TRACED, links=links))
+
+
+def test_heads_of_attention_stay_when_a_share_of_everything_goes() -> None:
+    assert of_traced(fraction=0.5) == (32, 4, 16, 24)
+
+
+def test_linked_groups_keep_the_same_share_of_their_channels() -> None:
+    assert of_traced(fraction=0.3) == (44, 4, 22, 33)
+    assert of_traced(((2, 3),), fraction=0.3) == (44, 4, 22, 33)
+    assert of_traced(((2, 3),), fraction=0.35) == (41, 4, 20, 30)
+
+
+def test_a_linked_group_that_is_skipped_keeps_the_other_whole_too() -> None:
+    assert of_traced(((2, 3),), skip=["mix.a"]) == (32, 4, 32, 48)
+
+
+@pytest.mark.parametrize("skip", [["blocks.*"], ["blocks.0.fc"], [1]])
+def test_groups_are_skipped_by_pattern_name_or_position(skip: list[int | str]) -> None:
+    assert of_traced(skip=skip) == (64, 4, 16, 24)
+
+
+def test_one_number_a_group_is_taken_as_it_is() -> None:
+    assert of_traced(widths=[10, 2, 3, 4]) == (10, 2, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("value", "key", "told"),
+    [
+        ({"widths": "vgg16-a"}, "prune.widths", "designs are for networks of the zoo"),
+        ({"stages": [0.5]}, "prune.stages", "have no stages"),
+        ({"skip": ["block.*"]}, "prune.skip", "`regrow plan --json` shows all"),
+        ({"skip": ["*"]}, "prune.fraction", "nothing would be removed"),
+    ],
+)
+def test_what_does_not_fit_a_network_from_elsewhere_is_told(value: dict[str, Any], key: str, told: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        of_traced(**value)
+    assert [fault.key for fault in error.value.faults] == [key]
+    assert told in str(error.value)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from torch import nn
 
 from regrow.networks.spec import NetworkSpec
 from regrow.training import trial
@@ -35,6 +37,19 @@ def test_every_open_option_is_timed_and_one_of_them_is_chosen() -> None:
     assert options == [("fp32", False), ("fp32", True), ("bf16", True), ("bf16", False)]
     assert all(row["step_seconds"] > 0 and row["compile"] is False for row in chosen.measured)
     assert (chosen.compute.precision, chosen.compute.channels_last) in options
+
+
+def test_a_network_from_elsewhere_is_built_by_whoever_knows_it() -> None:
+    asked: list[tuple[object, ...]] = []
+
+    def make(spec: NetworkSpec, *seed: int | str) -> nn.Module:
+        asked.append((spec, *seed))
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+
+    elsewhere = replace(TINY, name="nets:build", widths=())
+    chosen = choose(elsewhere, recipe(), wish=OPEN, total_steps=100, make=make)
+    assert len(chosen.measured) == len(asked) == 4 and set(asked) == {(elsewhere, 0, "trial")}
+    assert seconds_per_step(elsewhere, recipe(batch=32), Compute(), make) > 0
 
 
 def test_what_is_said_is_kept() -> None:

@@ -160,13 +160,13 @@ def name_fault(name: str) -> Fault | None:
     if not _OWN.fullmatch(name):
         rule = f"must be a name of `regrow list networks`, or SOURCE:NAME; found {name!r}"
         hint = "For instance torchvision:resnet50, timm:vit_small_patch16_224, mypackage.nets:build or network.pt2."
-        return Fault(where="network", key="name", rule=rule, hint=hint)
+        return _fault("name", rule, hint)
     return None
 
 
 def _no_name(prefix: str, rest: str) -> Fault:
     rule = f"must be {prefix}: and a name of that library; found {rest!r} after it"
-    return Fault(where="network", key="name", rule=rule, hint=f"{SOURCES[prefix].summary.partition(', ')[2]}.")
+    return _fault("name", rule, f"{SOURCES[prefix].summary.partition(', ')[2]}.")
 
 
 def dense_network(
@@ -279,4 +279,4 @@ def _elsewhere(package: str) -> Iterator[Path]:
 
 
 def _fault(key: str, rule: str, hint: str) -> Fault:
-    return Fault(where="network", key=key, rule=rule, hint=hint)
+    return Fault(where="study", key=f"network.{key}", rule=rule, hint=hint)

@@ -1,0 +1,142 @@
+"""Networks from elsewhere, dense and small, from nothing but their specification."""
+
+from __future__ import annotations
+
+import math
+import random
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from regrow.channels.carve import carve
+from regrow.channels.foreign import carved_shell, first_channels, network_at, prunable_of, traced
+from regrow.errors import ConfigError, PruningError
+from regrow.networks.build import build
+from regrow.networks.foreign import made_up_images
+from regrow.networks.settings import NetworkSettings
+from regrow.networks.sources import Access, foreign_spec
+from regrow.networks.spec import NetworkSpec
+from regrow.networks.zoo import dense_spec
+from regrow.pruning.prune import prune_traced
+from tests.networks.own_nets import NETS, write_nets
+
+SHAPE = (1, 8, 8)
+
+
+@pytest.fixture(autouse=True)
+def _modules_as_they_were() -> Iterator[None]:
+    path = list(sys.path)
+    yield
+    sys.path[:] = path
+    sys.modules.pop("nets", None)
+
+
+def named(folder: Path, name: str = "nets:build", **options: object) -> tuple[NetworkSpec, Access]:
+    settings = NetworkSettings(name=name, options=options)
+    spec, access = foreign_spec(settings, classes=10, shape=SHAPE, folder=folder)
+    return spec, replace(access, trust=True)
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> tuple[NetworkSpec, Access]:
+    """A network of one's own with its widths."""
+    write_nets(tmp_path)
+    spec, access = named(tmp_path, width=32)
+    return replace(spec, widths=prunable_of(spec, access).widths), access
+
+
+def same(first: nn.Module, second: nn.Module) -> bool:
+    one, two = first.state_dict(), second.state_dict()
+    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_the_groups_are_traced(own: tuple[NetworkSpec, Access]) -> None:
+    prunable = prunable_of(*own)
+    assert [(group.name, group.position, group.channels) for group in prunable.groups] == [
+        ("stem", 1, 32),
+        ("body.0.conv1", 2, 64),
+        ("body.2.conv1", 3, 64),
+    ]
+    assert prunable.heads == frozenset() and prunable.links == ()
+    assert any("head" in note and "output" in note for note in prunable.notes)
+
+
+def test_the_same_seed_gives_the_same_bits_dense_and_small(own: tuple[NetworkSpec, Access]) -> None:
+    spec, access = own
+    for one in (spec, replace(spec, widths=(16, 32, 32))):
+        assert same(network_at(one, access, 3, "dense"), network_at(one, access, 3, "dense"))
+        assert not same(network_at(one, access, 3, "dense"), network_at(one, access, 4, "dense"))
+
+
+def test_every_global_generator_is_seeded_and_put_back(tmp_path: Path) -> None:
+    draws = "self.register_buffer('drawn', torch.tensor([random.random(), np.random.rand()]))"
+    text = NETS.replace("from torch import nn", "import random\nimport numpy as np\nimport torch\nfrom torch import nn")
+    write_nets(tmp_path, text=text.replace("self.head =", f"{draws}\n        self.head ="))
+    spec, access = named(tmp_path)
+    random.seed(1)
+    np.random.seed(1)  # noqa: NPY002 - this is what somebody's code uses
+    expected = random.random(), np.random.rand()  # noqa: NPY002
+    random.seed(1)
+    np.random.seed(1)  # noqa: NPY002
+    first, second = (network_at(spec, access, 5).get_buffer("drawn") for _ in range(2))
+    assert torch.equal(first, second)
+    assert (random.random(), np.random.rand()) == expected  # noqa: NPY002
+
+
+def test_a_small_copy_is_drawn_as_its_author_would_draw_it_at_that_width(own: tuple[NetworkSpec, Access]) -> None:
+    spec, access = own
+    small = network_at(replace(spec, widths=(8, 16, 16)), access, 0)
+    weight = small.get_parameter("body.0.conv1.weight")
+    assert weight.shape == (16, 8, 3, 3)
+    # PyTorch draws uniformly within 1 / sqrt(fan-in), so with a standard deviation of 1 / sqrt(3 * fan-in).
+    assert weight.std().item() == pytest.approx(1 / math.sqrt(3 * 8 * 9), rel=0.08)
+    assert not small.get_parameter("body.0.norm2.weight").any()
+    assert small(made_up_images(spec)).shape == (2, 10)
+
+
+def test_a_carved_network_fits_its_shell_and_computes_the_same(own: tuple[NetworkSpec, Access]) -> None:
+    spec, access = own
+    dense = network_at(spec, access, 0)
+    tracing = traced(spec, access).tracing
+    small = carve(dense, prune_traced(dense, tracing, spec, "l1", (16, 40, 20), seed=0))
+    architecture = prune_traced(dense, tracing, spec, "l1", (16, 40, 20), seed=0)
+    shell = carved_shell(architecture, access)
+    assert not same(shell, small)
+    shell.load_state_dict(small.state_dict())
+    images = made_up_images(spec)
+    assert torch.equal(shell.eval()(images), small.eval()(images))
+
+
+def test_the_zoo_passes_through() -> None:
+    spec = dense_spec(NetworkSettings(name="resnet20", width=0.25), classes=10, shape=SHAPE)
+    assert same(network_at(spec, Access(), 1, "dense"), build(spec, 1, "dense"))
+
+
+def test_a_network_for_other_images_is_refused_before_it_is_traced(tmp_path: Path) -> None:
+    write_nets(tmp_path)
+    spec, access = named(tmp_path)
+    with pytest.raises(ConfigError, match="cannot take 3x8x8 images"):
+        traced(replace(spec, name="nets:plain", shape=(3, 8, 8)), access)
+
+
+def test_widths_of_another_tracing_are_refused(own: tuple[NetworkSpec, Access]) -> None:
+    spec, access = own
+    with pytest.raises(PruningError, match="3 prunable groups and needs one width for each; found 1"):
+        first_channels(replace(spec, widths=(4,)), traced(spec, access))
+
+
+def test_attention_heads_are_known_as_such(tmp_path: Path) -> None:
+    pytest.importorskip("timm")
+    spec, access = named(tmp_path, "timm:test_vit", patch_size=4)
+    prunable = prunable_of(spec, access)
+    heads = [group for group in prunable.groups if group.name in prunable.heads]
+    assert {group.channels for group in heads} == {2}
+    widths = tuple(group.channels if group.name in prunable.heads else group.channels // 2 for group in prunable.groups)
+    small = network_at(replace(spec, widths=widths), access, 0)
+    assert small(made_up_images(spec)).shape == (2, 10)
