@@ -63,6 +63,7 @@ def test_odd_widths_are_named_with_the_layer_and_the_way_out() -> None:
     assert found[0].kind.name == "convolution"
     assert "no multiples of 8 (a: 45 in, 45 out)" in found[0].reason
     assert "round_to=8" in found[0].reason
+    assert "multiples" not in blame(DENSE, small, 4.0, widths_matter=False)[0].reason
 
 
 def test_widths_that_were_odd_before_are_not_to_blame() -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from regrow.commands.terminal import AsJson, print_json, told
+from regrow.commands.terminal import AsJson, image_shape, print_json, told
 from regrow.errors import ConfigError, Fault
 from regrow.evaluation.setup import BACKENDS, FRACTIONS, ROUNDINGS, SECONDS
 
@@ -64,11 +64,12 @@ def latency_command(
     with told():
         wanted = _numbers(fractions, float, "--fractions")
         compared = _numbers(roundings, int, "--roundings")
-        size = _shape(shape) if shape else None
+        size = image_shape(shape) if shape else None
         from regrow.evaluation.latency import latency
         from regrow.networks.foreign import made_up_images
         from regrow.networks.named import named_network
 
+        typer.echo(f"Pruning at random, warming up, then measuring for about {seconds:g} s.", err=True)
         found, spec = named_network(network, classes=classes, shape=size, folder=Path.cwd(), trust=trust)
         answer = latency(
             found,
@@ -107,13 +108,3 @@ def _numbers(text: str, kind: Callable[[str], NumberT], option: str) -> tuple[Nu
     except ValueError:
         rule = f"must be numbers with commas between them; found {text!r}"
         raise ConfigError(faults=[Fault(where=option, key="", rule=rule, hint="For instance 0.25,0.5,0.75.")]) from None
-
-
-def _shape(text: str) -> tuple[int, int, int]:
-    """Channels, height and width from `3x224x224`."""
-    parts = text.lower().split("x")
-    if len(parts) != 3 or not all(part.isdecimal() and int(part) > 0 for part in parts):
-        rule = f"must be channels x height x width; found {text!r}"
-        raise ConfigError(faults=[Fault(where="--shape", key="", rule=rule, hint="For instance 3x224x224.")])
-    channels, height, width = (int(part) for part in parts)
-    return channels, height, width

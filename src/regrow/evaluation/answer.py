@@ -172,14 +172,32 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def _rounding(rows: Sequence[Row]) -> Iterator[str]:
-    """What the rounded networks say, of one backend's rows."""
+def rounding_gain(rows: Sequence[Row]) -> tuple[Row, Row, float] | None:
+    """Of one backend's rows: the plain row, the fastest of its rounded ones, and how many times as fast that is.
+
+    None where no other rounding was tried.
+    """
     compared = [row for row in rows if row.compared]
     if not compared:
-        return
+        return None
     plain = next(row for row in rows if row.fraction == compared[0].fraction and not row.compared)
-    best = min(compared, key=lambda row: row.times.median)
-    gain = plain.times.median / best.times.median
+    gains = [(_faster(plain, row), row) for row in compared]
+    gain, best = max(gains, key=lambda pair: pair[0])
+    return plain, best, gain
+
+
+def _faster(first: Row, second: Row) -> float:
+    """Time of the first / time of the second, the median over the rounds."""
+    pairs = zip(first.times.seconds, second.times.seconds, strict=True)
+    return statistics.median(one / other for one, other in pairs)
+
+
+def _rounding(rows: Sequence[Row]) -> Iterator[str]:
+    """What the rounded networks say, of one backend's rows."""
+    found = rounding_gain(rows)
+    if found is None:
+        return
+    plain, best, gain = found
     where = f"At fraction {plain.fraction:g}, rounding the widths to multiples of"
     if gain >= WORTH_ROUNDING:
         yield (
@@ -187,5 +205,5 @@ def _rounding(rows: Sequence[Row]) -> Iterator[str]:
             f"with a MAC cut of {best.mac_cut:.1f}x instead of {plain.mac_cut:.1f}x."
         )
     else:
-        tried = ", ".join(str(row.round_to) for row in compared)
+        tried = ", ".join(str(row.round_to) for row in rows if row.compared)
         yield f"{where} {tried} instead of {plain.round_to} makes it no faster."

@@ -58,8 +58,13 @@ class Blame:
     """Why, as the end of a sentence that begins with "they"."""
 
 
-def blame(dense: Sequence[LayerTime], small: Sequence[LayerTime], mac_cut: float) -> tuple[Blame, ...]:
-    """The kinds of work that keep the speed-up below the MAC cut, the worst first; empty where nothing does."""
+def blame(
+    dense: Sequence[LayerTime], small: Sequence[LayerTime], mac_cut: float, *, widths_matter: bool = True
+) -> tuple[Blame, ...]:
+    """The kinds of work that keep the speed-up below the MAC cut, the worst first; empty where nothing does.
+
+    `widths_matter`: whether widths that are no multiples of 8 may be the reason; False where rounding them was tried in vain.
+    """
     kinds = _pieces(dense, small, mac_cut, "kind")
     found: list[Blame] = []
     covered = 0.0
@@ -78,7 +83,11 @@ def blame(dense: Sequence[LayerTime], small: Sequence[LayerTime], mac_cut: float
             ]
         )
         found.append(
-            Blame(kind=piece, layers=tuple(layers[:MOST_LAYERS]), reason=_reason(piece.name, before, after, mac_cut))
+            Blame(
+                kind=piece,
+                layers=tuple(layers[:MOST_LAYERS]),
+                reason=_reason(piece.name, before, after, mac_cut, widths_matter),
+            )
         )
     return tuple(found)
 
@@ -121,11 +130,13 @@ def _total(rows: Sequence[LayerTime]) -> float:
     return sum(row.seconds for row in rows)
 
 
-def _reason(kind: str, dense: Sequence[LayerTime], small: Sequence[LayerTime], mac_cut: float) -> str:
+def _reason(
+    kind: str, dense: Sequence[LayerTime], small: Sequence[LayerTime], mac_cut: float, widths_matter: bool
+) -> str:
     """Why a kind of work keeps back time, given its own layers."""
     if not KINDS[kind].widens:
         return KINDS[kind].reason
-    odd = _worst_odd_width(dense, small, mac_cut)
+    odd = _worst_odd_width(dense, small, mac_cut) if widths_matter else None
     if odd is not None:
         read, written = odd.widths
         return (

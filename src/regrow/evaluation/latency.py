@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from regrow.errors import ConfigError, Fault, MissingExtraError
-from regrow.evaluation.answer import Latency, Row
+from regrow.evaluation.answer import WORTH_ROUNDING, Latency, Row, rounding_gain
 from regrow.evaluation.blame import Blame, blame
 from regrow.evaluation.footprint import Footprint, footprint
 from regrow.evaluation.layers import time_layers
@@ -175,11 +175,12 @@ def _blames(
     chosen = [index for index, variant in enumerate(variants) if variant.name in slow]
     if not chosen:
         return {}
+    tried = rounding_gain([row for row in rows if row.backend == "eager"])
     dense, *smalls = time_layers([networks[index] for index in (0, *chosen)], inputs)
     found = {}
     for index, layers in zip(chosen, smalls, strict=True):
         row = slow[variants[index].name]
-        found[row.name] = blame(dense, layers, row.mac_cut)
+        found[row.name] = blame(dense, layers, row.mac_cut, widths_matter=tried is None or tried[2] >= WORTH_ROUNDING)
     return found
 
 
