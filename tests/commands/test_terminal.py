@@ -7,7 +7,7 @@ import json
 import pytest
 import typer
 
-from regrow.commands.terminal import STOPPED, print_json, told
+from regrow.commands.terminal import STOPPED, image_shape, print_json, told
 from regrow.errors import ConfigError, DataError
 
 
@@ -38,3 +38,10 @@ def test_json_keeps_letters_and_refuses_what_is_no_number(capsys: pytest.Capture
     assert json.loads(capsys.readouterr().out) == {"name": "größer"}
     with pytest.raises(ValueError, match="not JSON compliant"):
         print_json(float("nan"))
+
+
+def test_the_shape_of_an_image_is_written_with_crosses() -> None:
+    assert image_shape("3x224X200") == (3, 224, 200)
+    for wrong in ("224", "3x0x8", "3x8x-8", "3x8x8x8", "axbxc"):
+        with pytest.raises(ConfigError, match=f"--shape: must be channels x height x width; found '{wrong}'"):
+            image_shape(wrong)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from regrow.pruning.choice import choose
-from regrow.pruning.report import Report, Untouched, cost_with, report
+from regrow.pruning.report import Report, Untouched, cost_with, reported
 from regrow.pruning.shares import Wish
 
 from .traced import TRACED, residual
@@ -29,7 +29,7 @@ def example() -> Report:
     network = residual()
     architecture = choose(network, TRACED, Wish()).architecture
     small = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1))
-    return report(
+    return reported(
         network,
         small,
         replace(architecture, network="nets:Residual"),

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from regrow.errors import RegrowError
+from regrow.errors import ConfigError, Fault, RegrowError
 
 STOPPED: Final = 130
 """Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
@@ -38,3 +38,13 @@ def told(go_on: str = "") -> Iterator[None]:
 def print_json(value: Any) -> None:
     """One JSON value on stdout."""
     typer.echo(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def image_shape(text: str) -> tuple[int, int, int]:
+    """Channels, height and width from `3x224x224`; raises `ConfigError` for anything else."""
+    parts = text.lower().split("x")
+    if len(parts) != 3 or not all(part.isdecimal() and int(part) > 0 for part in parts):
+        rule = f"must be channels x height x width; found {text!r}"
+        raise ConfigError(faults=[Fault(where="--shape", key="", rule=rule, hint="For instance 3x224x224.")])
+    channels, height, width = (int(part) for part in parts)
+    return channels, height, width

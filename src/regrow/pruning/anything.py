@@ -15,7 +15,7 @@ from regrow.channels.trace import Tracing, trace
 from regrow.channels.verify import Verification
 from regrow.channels.verify import verify as compare
 from regrow.pruning.choice import choose
-from regrow.pruning.report import Report, Untouched, report
+from regrow.pruning.report import Report, Untouched, reported
 from regrow.pruning.scores import Criterion
 from regrow.pruning.shares import Wish
 
@@ -46,7 +46,7 @@ class Pruned:
     @functools.cached_property
     def report(self) -> Report:
         """What was removed, what could not be and why, and what it saves; costs two forward passes without numbers."""
-        return report(
+        return reported(
             self._dense,
             self.network,
             self.architecture,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -55,11 +55,23 @@ class Report:
             rows = [(one.what, one.channels, one.reason) for one in self.untouched]
             lines += ["", *_columns([("not pruned", "channels", "reason"), *rows])]
         if self.notes:
-            lines += ["", "notes", *(f"  {note}" for note in self.notes)]
+            lines += ["", "notes", *(f"  {note}" for note in _gathered(self.notes))]
         return "\n".join([*lines, "", f"verification: {self.verification}"])
 
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON types."""
+        return {
+            "network": self.network,
+            "parameters": {"dense": self.parameters[0], "small": self.parameters[1]},
+            "macs": {"dense": self.macs[0], "small": self.macs[1]} if self.macs else None,
+            "groups": [{"group": name, "channels": channels, "kept": kept} for name, channels, kept in self.groups],
+            "not_pruned": [asdict(one) for one in self.untouched],
+            "notes": list(self.notes),
+            "verification": self.verification,
+        }
 
-def report(
+
+def reported(
     dense: nn.Module,
     small: nn.Module,
     architecture: Architecture,
@@ -112,6 +124,27 @@ class _Called(nn.Module):
         if isinstance(given, Mapping):
             return self.network(**given)
         return self.network(*given) if isinstance(given, tuple) else self.network(given)
+
+
+def _gathered(notes: Sequence[str]) -> list[str]:
+    """Notes of many places that say the same, as one.
+
+    >>> _gathered(["a.norm1: statistics change", "b.norm1: statistics change", "c: other"])
+    ['statistics change: a.norm1, b.norm1', 'c: other']
+    """
+    places: dict[str, list[str]] = {}
+    for note in notes:
+        place, colon, what = note.partition(": ")
+        places.setdefault(what if colon else note, []).append(place)
+    return [
+        (f"{names[0]}: {what}" if names[0] != what else what) if len(names) == 1 else f"{what}: {_few(names)}"
+        for what, names in places.items()
+    ]
+
+
+def _few(names: Sequence[str], most: int = 4) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
 
 
 def _parameters(network: nn.Module) -> int:

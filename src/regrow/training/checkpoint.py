@@ -131,10 +131,18 @@ def load_weights(network: nn.Module, path: Path) -> None:
         rule = f"must be a readable safetensors file: {error}"
         hint = "Save the state dict with safetensors.torch.save_file; pickled checkpoints (.pt, .pth) are not read."
         raise ConfigError(faults=[Fault(where=str(path), key="", rule=rule, hint=hint)]) from None
-    faults = _misfits(network.state_dict(), tensors, str(path))
-    if faults:
+    fill(network, tensors, str(path))
+
+
+def fill(network: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
+    """Give a network these tensors; layout, device and dtype stay the network's.
+
+    Raises `ConfigError` with a fault, at `where`, for every tensor that is missing, unexpected or of another shape. The network is then
+    unchanged.
+    """
+    if faults := _misfits(network.state_dict(), tensors, where):
         raise ConfigError(faults=faults)
-    network.load_state_dict(tensors)
+    network.load_state_dict(dict(tensors))
 
 
 def _misfits(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], where: str) -> list[Fault]:
