@@ -254,9 +254,10 @@ class TestWhatCannotBeReplayed:
             return layers if first == second == 64 else nn.ModuleList([nn.Linear(200, first), nn.Linear(200, second)])
 
         architecture = between(build_at(64, 64), build_at(32, 48))
-        with pytest.raises(PruningError, match=r"1\.weight"):
-            # The copy has 32 channels, which is neither of its sizes, and no draw of 64 is at hand to cut.
-            regrow(architecture, lambda: build_at(64, 64), 0)
+        with pytest.warns(RedrawWarning, match=r"0\.weight .*1\.weight .* because copies of one layer"):
+            fresh = regrow(architecture, lambda: build_at(64, 64), 0)
+        assert [layer.out_features for layer in fresh] == [32, 48]
+        assert unlike(fresh, build_at(32, 48)) == []
 
     def test_a_constructor_that_refuses_small_shapes_is_redrawn_and_says_why(self) -> None:
         def build_at(width: int) -> nn.Module:

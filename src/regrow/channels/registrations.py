@@ -59,8 +59,8 @@ class Recording:
     network: nn.Module
     registrations: tuple[Registration, ...]
 
-    homes: Mapping[int, str]
-    """Name of each module that is still in the network; of its first copy where only copies are."""
+    homes: Mapping[int, tuple[str, ...]]
+    """Names of each module that is still in the network, and of its copies: the module itself first."""
 
     tensors: Mapping[str, Tensor]
     """Parameters and buffers by name, the first one where tied."""
@@ -167,7 +167,7 @@ def _named(network: nn.Module, notes: _Notes, on_meta: bool) -> Recording:
         name = by_tensor.get(id(tensor))
         if name is None and taken.module in homes:
             # Replaced later, or only copies of its module are left: what stands in its place says its size.
-            name = draft.tensor_at(homes[taken.module], taken.attribute, taken.shape)
+            name = draft.tensor_at(homes[taken.module][0], taken.attribute, taken.shape)
         if name is not None and taken.shape not in (None, tuple(first[name].shape)):
             name = None
         registrations.append(replace(taken, name=name))
@@ -187,24 +187,20 @@ def tensor_names(network: nn.Module) -> tuple[dict[str, Tensor], dict[str, str]]
     return {name: tensor for name, tensor in every if names[name] == name}, names
 
 
-def _homes(network: nn.Module, notes: _Notes) -> dict[int, str]:
-    """Where each recorded module stands, or else its first copy."""
-    originals: dict[int, str] = {}
-    copies: dict[int, str] = {}
+def _homes(network: nn.Module, notes: _Notes) -> dict[int, tuple[str, ...]]:
+    """Where each recorded module stands, and where copies of it do."""
+    homes: dict[int, tuple[str, ...]] = {}
     for name, module in network.named_modules():
         number = notes.number(module)
         if number is not None:
-            (originals if notes.modules[number] is module else copies).setdefault(number, name)
+            others = homes.get(number, ())
+            homes[number] = (name, *others) if notes.modules[number] is module else (*others, name)
         elif [*module.parameters(recurse=False), *module.buffers(recurse=False)]:
             raise PruningError(
                 f"the factory returned a network whose module {name or type(module).__name__!r} it did not build in this call: it keeps "
                 "a network, or a part of one, between calls. Pass a function that builds everything anew at every call."
             )
-    return {**copies, **originals}
-
-
-def _shape(tensor: Tensor) -> tuple[int, ...] | None:
-    return None if is_lazy(tensor) else tuple(tensor.shape)
+    return homes
 
 
 def _behind(names: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
@@ -216,3 +212,7 @@ def _behind(names: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
         place = f"{module}.{hidden}" if parametrized else f"{owner}.{attribute.rpartition('_')[0]}"
         found[place.lstrip(".")] = (*found.get(place.lstrip("."), ()), first)
     return found
+
+
+def _shape(tensor: Tensor) -> tuple[int, ...] | None:
+    return None if is_lazy(tensor) else tuple(tensor.shape)

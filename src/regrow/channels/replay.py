@@ -16,7 +16,7 @@ import contextlib
 import random
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -82,7 +82,17 @@ def _plan(architecture: Architecture, recording: Recording) -> _Plan:
         for name, module in recording.network.named_modules()
         if not isinstance(module, nn.ModuleList | nn.ModuleDict | nn.Sequential)
     }
-    return _Plan(recording, blocks, architecture.corrections, sizes)
+    alike = tuple(
+        entry if _copies_agree(entry, recording, blocks) else replace(entry, name=None)
+        for entry in recording.registrations
+    )
+    return _Plan(replace(recording, registrations=alike), blocks, architecture.corrections, sizes)
+
+
+def _copies_agree(entry: Registration, recording: Recording, blocks: Mapping[str, Block]) -> bool:
+    """Whether the copies that were made of a module have one small shape; if not, it stays dense, and each copy is cut."""
+    places = [recording.tensor_at(home, entry.attribute, entry.shape) for home in recording.homes.get(entry.module, ())]
+    return len({blocks[place].small for place in places if place is not None}) < 2
 
 
 def _sizes_of(name: str, module: nn.Module, recording: Recording, blocks: Mapping[str, Block]) -> dict[str, int]:
@@ -143,7 +153,7 @@ class _Replay:
         expected = self._expected(module, attribute)
         if expected.name is None:
             return
-        self._size(module, self.plan.recording.homes.get(expected.module))
+        self._size(module, self.plan.recording.homes.get(expected.module, ()))
         if is_lazy(tensor):
             return
         block = self.plan.blocks[expected.name]
@@ -178,9 +188,10 @@ class _Replay:
             )
         return expected
 
-    def _size(self, module: nn.Module, home: str | None) -> None:
-        if home is None:
+    def _size(self, module: nn.Module, homes: tuple[str, ...]) -> None:
+        if not homes:
             return
+        home = homes[0]
         _write_sizes(module, self.plan.sizes.get(home, {}))
         own = [correction for correction in self.plan.corrections if correction.module == home]
         for correction in own if self.eager else []:
@@ -241,9 +252,9 @@ def _finished(network: nn.Module, plan: _Plan, said: list[str], reason: str = ""
     """Mend what the replay did not reach, write sizes and corrections, check every shape, and say what was mended."""
     _check_names(network, plan)
     if redrawn := redraw(network, plan.blocks):
-        why = (
-            f"the factory cannot be replayed at the small widths ({reason})" if reason else "the factory sets them late"
-        )
+        why = "copies of one layer keep different numbers of channels, or the factory sets them late"
+        if reason:
+            why = f"the factory cannot be replayed at the small widths ({reason})"
         said = [f"{_listed(redrawn)} were drawn at the dense shape and cut, because {why}", *said]
     for name, sizes in plan.sizes.items():
         _write_sizes(network.get_submodule(name), sizes)
