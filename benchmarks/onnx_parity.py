@@ -1,11 +1,11 @@
 """Does a pruned network survive its export? Many kinds of networks, pruned by half, saved and loaded, as ONNX and as torch.export.
 
-    python benchmarks/onnx_parity.py [--only NAME ...] [--dense] [--out FILE.json]
+    python benchmarks/onnx_parity.py [--only NAME ...] [--dense] [--out FILE.json] [--markdown FILE.md]
 
 Every network is built by its own factory with random weights, its norms get statistics far from trivial, 50 % of every group of
 channels is removed (`regrow.prune`; `--dense` leaves the network whole), and then
 
-    bundle    regrow.save and regrow.load: is the loaded network's output equal to the bit?
+    bundle    regrow.save, and regrow.load in a fresh process: is the loaded network's output equal to the bit?
     onnx      regrow.export_onnx: largest relative error in ONNX Runtime, on random inputs at two batch sizes
     program   regrow.export_program: the same for torch.export
 
@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,7 +27,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from torch import nn
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
 import regrow
 from regrow.randomness import generator, seeded
@@ -81,7 +84,17 @@ def transformers(model: str, config: str, kind: str, inputs: Callable[[], Inputs
     return Case(kind, factory, inputs)
 
 
-def words() -> Inputs:
+def fcn() -> nn.Module:
+    """A segmentation network of torchvision."""
+    import torchvision
+
+    network: nn.Module = torchvision.models.segmentation.fcn_resnet50(
+        weights=None, weights_backbone=None, num_classes=5
+    )
+    return network
+
+
+def words() -> dict[str, Tensor]:
     """Token numbers and a mask that hides none."""
     numbers = torch.randint(5, 90, (2, 12), generator=generator("words"))
     return {"input_ids": numbers, "attention_mask": torch.ones_like(numbers)}
@@ -121,6 +134,7 @@ CASES: Final[dict[str, Case]] = {
     "torchvision:swin_t": torchvision("swin_t", "shifted windows", side=64),
     "torchvision:vit_b_16": torchvision("vit_b_16", "vision transformer", side=64, image_size=64),
     "torchvision:maxvit_t": torchvision("maxvit_t", "grid attention", side=224),
+    "torchvision:fcn_resnet50": Case("segmentation, outputs by name", fcn, lambda: torch.zeros(2, 3, 64, 64)),
     "timm:vit_small_patch16_224": timm("vit_small_patch16_224", "vision transformer", 64, img_size=64),
     "timm:mixer_s16_224": timm("mixer_s16_224", "mixer", 64, img_size=64),
     "timm:levit_128s": timm("levit_128s", "hybrid attention", 224),
@@ -152,6 +166,8 @@ CASES: Final[dict[str, Case]] = {
         n_embd=64,
         n_layer=2,
         n_head=4,
+        bos_token_id=1,
+        eos_token_id=2,
         use_cache=False,
     ),
     "transformers:LlamaModel": transformers(
@@ -163,6 +179,40 @@ CASES: Final[dict[str, Case]] = {
         intermediate_size=128,
         num_key_value_heads=2,
         use_cache=False,
+    ),
+    "transformers:T5Model": transformers(
+        "T5Model",
+        "T5Config",
+        "encoder and decoder of text",
+        lambda: {**words(), "decoder_input_ids": words()["input_ids"]},
+        vocab_size=100,
+        d_model=64,
+        d_kv=16,
+        d_ff=128,
+        num_layers=2,
+        num_heads=4,
+        use_cache=False,
+    ),
+    "transformers:WhisperModel": transformers(
+        "WhisperModel",
+        "WhisperConfig",
+        "speech",
+        lambda: {"input_features": torch.zeros(2, 8, 64), "decoder_input_ids": words()["input_ids"]},
+        vocab_size=100,
+        num_mel_bins=8,
+        max_source_positions=32,
+        d_model=64,
+        encoder_layers=2,
+        decoder_layers=2,
+        encoder_attention_heads=4,
+        decoder_attention_heads=4,
+        encoder_ffn_dim=128,
+        decoder_ffn_dim=128,
+        use_cache=False,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+        decoder_start_token_id=1,
     ),
     "transformers:ViTModel": transformers(
         "ViTModel",
@@ -206,13 +256,25 @@ def restless(network: nn.Module) -> nn.Module:
     return network.eval()
 
 
-def equal_to_the_bit(network: nn.Module, loaded: nn.Module, inputs: Inputs) -> bool:
-    """Whether both give the same output on random inputs."""
+def answers(network: nn.Module, inputs: Inputs) -> dict[str, Tensor]:
+    """Its outputs on random inputs, always the same ones."""
     call = drawn(arguments(inputs), 2, "bundle")
-    with evaluating(network), evaluating(loaded):
-        one = outputs(network(*call.positional, **call.keywords))
-        two = outputs(loaded(*call.positional, **call.keywords))
-    return len(one) == len(two) and all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
+    with evaluating(network):
+        found = outputs(network(*call.positional, **call.keywords))
+    return {str(place): tensor.contiguous() for place, tensor in enumerate(found)}
+
+
+def reload(name: str, bundle: Path) -> None:
+    """What a fresh process does: load the bundle and write down what the network answers."""
+    case = CASES[name]
+    save_file(answers(regrow.load(bundle, case.factory), case.inputs()), bundle.with_name("answers"))
+
+
+def equal_to_the_bit(name: str, network: nn.Module, inputs: Inputs, bundle: Path) -> bool:
+    """Whether the network that a fresh process loads gives the same output."""
+    subprocess.run([sys.executable, __file__, "--reload", name, str(bundle)], check=True)
+    here, there = answers(network, inputs), load_file(bundle.with_name("answers"))
+    return here.keys() == there.keys() and all(torch.equal(here[key], there[key]) for key in here)
 
 
 def size(network: nn.Module) -> int:
@@ -220,8 +282,9 @@ def size(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def row(case: Case, folder: Path, *, dense: bool) -> dict[str, Any]:
+def row(name: str, folder: Path, *, dense: bool) -> dict[str, Any]:
     """What was found for one network; an error is told, not raised."""
+    case = CASES[name]
     found: dict[str, Any] = {"kind": case.kind}
     with seeded("benchmark"):
         network = restless(case.factory())
@@ -231,8 +294,7 @@ def row(case: Case, folder: Path, *, dense: bool) -> dict[str, Any]:
         if not dense:
             network, architecture = regrow.prune(network, inputs, fraction=FRACTION)
             regrow.save(network, architecture, folder / "bundle")
-            loaded = regrow.load(folder / "bundle", case.factory)
-            found["reload_equal"] = equal_to_the_bit(network, loaded, inputs)
+            found["reload_equal"] = equal_to_the_bit(name, network, inputs, folder / "bundle")
         found["params"] = size(network)
         done = regrow.export_onnx(network, inputs, folder / "network.onnx", tolerance=ALLOWED)
         found |= {"onnx_error": done.error, "opset": done.opset, "batches": list(done.batches)}
@@ -241,6 +303,26 @@ def row(case: Case, folder: Path, *, dense: bool) -> dict[str, Any]:
     except Exception as error:
         found["failed"] = f"{type(error).__name__}: {str(error).splitlines()[0]}"
     return found
+
+
+def table(rows: dict[str, dict[str, Any]]) -> str:
+    """All rows as a Markdown table."""
+    lines = [
+        "| network | kind | parameters | removed | reloaded | ONNX Runtime | torch.export |",
+        "| --- | --- | ---: | ---: | --- | ---: | ---: |",
+    ]
+    for name, found in rows.items():
+        if not sound(found):
+            lines.append(
+                f"| `{name}` | {found['kind']} | {found.get('failed', 'not comparable or not equal')} | | | | |"
+            )
+            continue
+        removed = 1 - found["params"] / found["dense_params"]
+        lines.append(
+            f"| `{name}` | {found['kind']} | {found['dense_params'] / 1e6:.2f} M | {removed:.1%} | equal | "
+            f"{found['onnx_error']:.1e} | {found['program_error']:.1e} |"
+        )
+    return "\n".join(lines) + "\n"
 
 
 def sound(found: dict[str, Any]) -> bool:
@@ -267,21 +349,30 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[], help="names, or parts of names")
     parser.add_argument("--dense", action="store_true", help="export the networks as they are")
     parser.add_argument("--out", type=Path, help="write all rows as JSON")
+    parser.add_argument("--markdown", type=Path, help="write all rows as a Markdown table")
+    parser.add_argument(
+        "--reload", nargs=2, metavar=("NAME", "BUNDLE"), help="what the benchmark asks of a fresh process"
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
+    if options.reload:
+        reload(options.reload[0], Path(options.reload[1]))
+        return
     rows = {}
-    for name, case in CASES.items():
+    for name in CASES:
         if options.only and not any(part in name for part in options.only):
             continue
         started = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:
-            rows[name] = row(case, Path(folder), dense=options.dense)
+            rows[name] = row(name, Path(folder), dense=options.dense)
         rows[name]["seconds"] = time.perf_counter() - started
         print(shown(name, rows[name]), flush=True)
     good = [found for found in rows.values() if sound(found)]
     print(f"{len(good)} of {len(rows)} networks within {ALLOWED:.0e} in ONNX Runtime, reloaded equal to the bit")
     if options.out:
         options.out.write_text(json.dumps({"torch": str(torch.__version__), "rows": rows}, indent=1) + "\n")
+    if options.markdown:
+        options.markdown.write_text(table(rows))
 
 
 if __name__ == "__main__":

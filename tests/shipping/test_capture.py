@@ -34,6 +34,20 @@ def test_a_network_that_makes_a_number_of_its_batch_size_is_an_error_that_says_t
     torch.testing.assert_close(program(images()), network(images()))
 
 
+class Difference(nn.Module):
+    """Two inputs that must not be taken for one."""
+
+    def forward(self, one: Tensor, other: Tensor) -> Tensor:
+        return one - other
+
+
+@pytest.mark.parametrize("dynamic_batch", [False, True])
+def test_one_example_tensor_in_two_places_is_two_inputs(dynamic_batch: bool) -> None:
+    same = images()
+    program = captured(Difference(), arguments((same, same)), dynamic_batch=dynamic_batch).module()
+    torch.testing.assert_close(program(same, same + 1), torch.full_like(same, -1))
+
+
 class Branching(nn.Module):
     """Asks for the value of a tensor."""
 

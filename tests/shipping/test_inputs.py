@@ -58,4 +58,10 @@ def test_a_batch_is_made_longer_by_repeating_and_shorter_by_cutting() -> None:
     call = arguments(CALL)
     assert torch.equal(with_batch(call, 3).keywords["ids"], IDS[[0, 1, 0]])
     assert torch.equal(with_batch(call, 1).keywords["ids"], IDS[:1])
-    assert with_batch(call, 3).keywords["table"] is CALL["table"]
+    assert torch.equal(with_batch(call, 3).keywords["table"], torch.zeros(3, 4))
+
+
+def test_a_tensor_that_stands_in_two_places_becomes_two() -> None:
+    table = torch.zeros(3, 4)
+    (one, other, first, second) = with_batch(arguments((IDS, IDS, table, table)), 2).positional
+    assert one is not other and first is not second and first is not table

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from regrow.errors import ExportError
 from regrow.shipping.inputs import Arguments, arguments
-from regrow.shipping.parity import Export, evaluating, first_line, outputs, parity
+from regrow.shipping.parity import Export, evaluating, outputs, parity, reason
 
 CALL = arguments(torch.zeros(2, 3))
 
@@ -87,9 +87,15 @@ def test_tensors_are_found_in_whatever_a_network_returns() -> None:
     assert [id(tensor) for tensor in outputs({"a": one, "b": (None, [two], 3)})] == [id(one), id(two)]
 
 
-def test_an_error_is_told_in_one_line() -> None:
-    assert first_line(ValueError("\nfirst.\nsecond")) == "first"
-    assert first_line(ValueError()) == "ValueError"
+def test_an_error_is_told_in_one_line_without_colours() -> None:
+    assert reason(ValueError("\n\x1b[96mfirst\x1b[0m.\nsecond")) == "first"
+    assert reason(ValueError()) == "ValueError"
+
+
+def test_an_error_is_told_by_what_started_it() -> None:
+    wrapped = RuntimeError("write to the maintainers")
+    wrapped.__cause__ = ValueError("cannot view")
+    assert reason(wrapped) == "cannot view"
 
 
 @pytest.mark.parametrize(("factor", "constant"), [(0.0, True), (1.0, False)])

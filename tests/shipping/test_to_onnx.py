@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 import regrow
 from regrow.channels.carve import carve
@@ -22,6 +23,27 @@ def test_without_the_packages_it_says_what_to_install(tmp_path: Path, monkeypatc
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(MissingExtraError, match=r'pip install "regrow\[onnx\]"'):
         export_onnx(tiny()[0], images(), tmp_path / "tiny.onnx")
+
+
+class Attending(nn.Module):
+    """Attention with a bias an example, whose result is viewed as torch lays it out in memory, and the exporter does not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.randn(1, 2, 4, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        heads = x.view(x.shape[0], -1, 2, 4).transpose(1, 2)
+        bias = self.bias.expand(x.shape[0], -1, -1, -1)
+        read = functional.scaled_dot_product_attention(heads, heads, heads, attn_mask=bias)
+        return read.transpose(1, 2).reshape(x.shape[0], 4, -1)
+
+
+class Bessel(nn.Module):
+    """An operation for which ONNX has no counterpart."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.special.bessel_j0(x)
 
 
 @pytest.fixture
@@ -68,6 +90,18 @@ class TestWithTheRuntime:
         network = restless(dense)
         small = carve(network, random_architecture(network, dense)).float()
         assert export_onnx(small, torch.zeros(1, *SHAPE), tmp_path / "small.onnx").error <= 1e-4
+
+    def test_what_the_exporter_takes_apart_wrongly_is_taken_apart_by_torch(self, tmp_path: Path) -> None:
+        done = export_onnx(Attending(), torch.zeros(2, 4, 8), tmp_path / "attending.onnx")
+        assert done.error <= 1e-4
+
+    def test_an_operation_that_onnx_does_not_have_is_an_error_that_names_it(self, tmp_path: Path) -> None:
+        with pytest.raises(
+            ExportError,
+            match=r"torch.onnx cannot translate the network's graph: No ONNX function found for .*bessel_j0",
+        ):
+            export_onnx(Bessel(), torch.zeros(2, 4), tmp_path / "bessel.onnx")
+        assert list(tmp_path.iterdir()) == []
 
     def test_large_weights_stand_beside_the_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(to_onnx, "_LARGEST_SINGLE_FILE", 100)

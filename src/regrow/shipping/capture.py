@@ -14,7 +14,7 @@ from torch.export import Dim, ExportedProgram, ShapesCollection
 
 from regrow.errors import ExportError
 from regrow.shipping.inputs import Arguments, with_batch
-from regrow.shipping.parity import evaluating, first_line
+from regrow.shipping.parity import evaluating, reason
 
 TRACED_BATCH = 2
 """A batch of one would be taken for a constant."""
@@ -22,9 +22,8 @@ TRACED_BATCH = 2
 
 def captured(network: nn.Module, call: Arguments, *, dynamic_batch: bool) -> ExportedProgram:
     """The network in eval mode as a graph; its modes are left as they were. Raises `ExportError` where it cannot be captured."""
-    shapes, inputs = None, call
+    shapes, inputs = None, with_batch(call, max(TRACED_BATCH, call.batch) if dynamic_batch else call.batch)
     if dynamic_batch:
-        inputs = with_batch(call, max(TRACED_BATCH, call.batch))
         batch, shapes = Dim("batch"), ShapesCollection()  # type: ignore[no-untyped-call]
         for tensor in inputs.batched:
             shapes[tensor] = {0: batch}
@@ -38,7 +37,7 @@ def captured(network: nn.Module, call: Arguments, *, dynamic_batch: bool) -> Exp
             else ""
         )
         raise ExportError(
-            f"torch.export cannot turn {type(network).__name__} into one graph: {first_line(error)}. Code that branches on the values "
+            f"torch.export cannot turn {type(network).__name__} into one graph: {reason(error)}. Code that branches on the values "
             f"of tensors cannot be exported.{hint}"
         ) from error
 

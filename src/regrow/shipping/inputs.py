@@ -79,12 +79,17 @@ def drawn(call: Arguments, batch: int, *seed: int | str) -> Arguments:
 
 
 def with_batch(call: Arguments, batch: int) -> Arguments:
-    """The inputs of `call` for `batch` examples: its own, repeated or cut."""
+    """Copies of the inputs of `call` for `batch` examples: its own, repeated or cut.
+
+    A tensor that stands in two places becomes two: an exporter would take it for one input.
+    """
     batched = {id(tensor) for tensor in call.batched}
 
     def resize(leaf: Any) -> Any:
-        if not isinstance(leaf, Tensor) or id(leaf) not in batched:
+        if not isinstance(leaf, Tensor):
             return leaf
+        if id(leaf) not in batched:
+            return leaf.detach().clone()
         rows_B = torch.arange(batch, device=leaf.device) % len(leaf)
         return leaf.detach()[rows_B]
 

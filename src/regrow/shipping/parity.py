@@ -8,10 +8,11 @@ Integer and boolean outputs must be equal. A difference above the tolerance is a
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -89,7 +90,7 @@ def parity(
         except ExportError:
             raise
         except Exception as error:  # whatever the runtime raises is a file that does not work
-            raise ExportError(f"{what} cannot run a batch of {batch}: {first_line(error)}. {_FIXED}") from error
+            raise ExportError(f"{what} cannot run a batch of {batch}: {reason(error)}. {_FIXED}") from error
         worst = max(worst, _compare(found, expected, tolerance, f"{what}, at a batch of {batch},"))
         constant = all(_says_nothing(tensor) for tensor in expected)  # the last batch is the largest
     return Agreement(worst, constant)
@@ -105,10 +106,16 @@ def outputs(result: Any) -> list[Tensor]:
     return [leaf for leaf in pytree.tree_leaves(result) if isinstance(leaf, Tensor)]
 
 
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message, or its kind where it has none."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[0].rstrip(". ") if lines else type(error).__name__
+def reason(error: BaseException) -> str:
+    """Why it failed, in one line: the first of the message of the error that started it, or its kind where it has none."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line for line in _COLOUR.sub("", str(error)).splitlines() if line.strip()]
+    return lines[0].strip().rstrip(". ") if lines else type(error).__name__
+
+
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
+"""Terminal colours, in which torch writes its messages."""
 
 
 def _compare(found: Sequence[Tensor], expected: Sequence[Tensor], tolerance: float, what: str) -> float:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from regrow.errors import ExportError
 from regrow.shipping.capture import batches, captured, quiet
 from regrow.shipping.inputs import Arguments, Inputs, arguments
-from regrow.shipping.parity import Export, Run, first_line, outputs, parity
+from regrow.shipping.parity import Export, Run, outputs, parity, reason
 
 
 def export_program(
@@ -52,7 +52,7 @@ def _written(program: torch.export.ExportedProgram, file: Path) -> Run:
             torch.export.save(program, file)
             module = torch.export.load(file).module()
     except Exception as error:  # its errors have no common kind
-        raise ExportError(f"torch.export cannot write the network's graph: {first_line(error)}") from error
+        raise ExportError(f"torch.export cannot write the network's graph: {reason(error)}") from error
 
     def run(call: Arguments) -> list[Tensor]:
         with torch.no_grad():

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from regrow.errors import ExportError, MissingExtraError
 from regrow.shipping.capture import batches, captured, quiet
 from regrow.shipping.inputs import Arguments, Inputs, arguments
-from regrow.shipping.parity import Export, Run, first_line, parity
+from regrow.shipping.parity import Export, Run, parity, reason
 
 _LARGEST_SINGLE_FILE: Final = 1_900_000_000
 """Bytes of tensors: a protobuf message holds less than 2 GiB, so larger weights stand in a file of their own."""
@@ -68,14 +68,27 @@ def _write(program: torch.export.ExportedProgram, file: Path, opset: int | None)
         *(value for value in program.constants.values() if isinstance(value, Tensor)),
     ]
     external = sum(tensor.nbytes for tensor in tensors) > _LARGEST_SINGLE_FILE
+    with quiet():
+        exported = _translated(program, opset)
+        exported.rename_axes(_symbols(exported))
+        exported.save(file, external_data=external)
+
+
+def _translated(program: torch.export.ExportedProgram, opset: int | None) -> torch.onnx.ONNXProgram:
+    """The graph in ONNX's operators; where the exporter's own way of taking operators apart fails, torch's is tried."""
     try:
-        with quiet():
-            exported = torch.onnx.export(program, opset_version=opset, verbose=False, dynamo=True)
-            assert exported is not None
-            exported.rename_axes(_symbols(exported))
-            exported.save(file, external_data=external)
+        return _translate(program, opset)
     except Exception as error:  # its errors have no common kind
-        raise ExportError(f"torch.onnx cannot translate the network's graph: {first_line(error)}") from error
+        try:
+            return _translate(program.run_decompositions(), opset)
+        except Exception:
+            raise ExportError(f"torch.onnx cannot translate the network's graph: {reason(error)}") from error
+
+
+def _translate(program: torch.export.ExportedProgram, opset: int | None) -> torch.onnx.ONNXProgram:
+    exported = torch.onnx.export(program, opset_version=opset, verbose=False, dynamo=True)
+    assert exported is not None  # it is None only for the exporter of old
+    return exported
 
 
 def _symbols(exported: torch.onnx.ONNXProgram) -> dict[Any, str]:
@@ -97,7 +110,7 @@ def _runtime(file: Path) -> Run:
     try:
         session = runtime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise ExportError(f"ONNX Runtime cannot read the file that torch.onnx wrote: {first_line(error)}") from error
+        raise ExportError(f"ONNX Runtime cannot read the file that torch.onnx wrote: {reason(error)}") from error
 
     def run(call: Arguments) -> list[Tensor]:
         return [torch.from_numpy(value) for value in session.run(None, _feed(session, call))]
