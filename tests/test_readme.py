@@ -43,6 +43,20 @@ def shown_study(page: Path) -> str:
     return next(text for text in whole if "[prune]" in text)
 
 
+def require_libraries(study: str) -> None:
+    """Skip a study that needs an extra which is not installed."""
+    for library in ("timm", "transformers"):
+        if f'"{library}:' in study:
+            pytest.importorskip(library)
+
+
+def write_modules(page: Path, folder: Path) -> None:
+    """The modules that a page shows: blocks that begin with `# name.py`."""
+    for text in blocks(page, "python"):
+        if name := re.match(r"# (\w+\.py)\n", text):
+            (folder / name[1]).write_text(text)
+
+
 def named(items: list[tuple[Path, Any]]) -> list[str]:
     return [f"{page.name}-{number}" for number, (page, _) in enumerate(items)]
 
@@ -60,7 +74,10 @@ def test_every_command_of_the_command_line_is_shown() -> None:
 def test_shell_commands_are_understood_and_those_that_train_nothing_run(
     page: Path, arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "study.toml").write_text(shown_study(page))
+    study = shown_study(page)
+    require_libraries(study)
+    write_modules(page, tmp_path)
+    (tmp_path / "study.toml").write_text(study)
     monkeypatch.chdir(tmp_path)
     # Help is given after all options were read, so an unknown one is an error.
     extra = {"list": [], "check": [], "plan": NO_TIMING}.get(arguments[0], ["--help"])
@@ -70,10 +87,12 @@ def test_shell_commands_are_understood_and_those_that_train_nothing_run(
 
 
 @pytest.mark.parametrize(("page", "text"), FRAGMENTS, ids=named(FRAGMENTS))
-def test_study_files_that_are_shown_have_no_faults(page: Path, text: str) -> None:
+def test_study_files_that_are_shown_have_no_faults(page: Path, text: str, tmp_path: Path) -> None:
+    require_libraries(text)
+    write_modules(page, tmp_path)
     shown = tomllib.loads(text)
     data = {**SMALLEST["data"], **shown.get("data", {})}
-    _, faults = build({**SMALLEST, **shown, "data": data, "compute": shown.get("compute", {})})
+    _, faults = build({**SMALLEST, **shown, "data": data, "compute": shown.get("compute", {})}, tmp_path)
     assert not faults, [str(fault) for fault in faults]
 
 

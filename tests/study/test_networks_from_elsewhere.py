@@ -191,6 +191,8 @@ def test_a_group_that_there_is_not_is_told_when_the_network_is_known(
 def test_a_plan_traces_and_counts(tmp_path: Path) -> None:
     planned = describe(load(write(tmp_path)), tmp_path / "out", measure=False)
     assert {row["kind"]: row["done"] for row in planned["stages"]}["trace"] == 1
+    (network,) = planned["networks"]
+    assert network["groups"][0] == {"name": "stem", "channels": 6}
     (architecture,) = planned["architectures"]
     assert architecture["widths"] == [3, 6, 12]
 

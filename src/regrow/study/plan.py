@@ -136,7 +136,8 @@ def _networks(found: Expansion, store: Store) -> list[Row]:
     rows = {}
     for comparison, _ in found.arms:
         columns = {"network": network_name(comparison.dense), "data": comparison.facts.label}
-        rows[str(columns)] = columns | (store.result(cost_stage(comparison.dense).key) or {})
+        groups = [{"name": group.name, "channels": group.channels} for group in comparison.prunable.groups]
+        rows[str(columns)] = columns | {"groups": groups} | (store.result(cost_stage(comparison.dense).key) or {})
     return list(rows.values())
 
 

@@ -127,7 +127,8 @@ class Collector:
                 "data": comparison.facts.label,
                 "widths": list(comparison.dense.widths),
                 "groups": [{"name": group.name, "stage": group.stage} for group in comparison.prunable.groups],
-                **_elsewhere(comparison),
+                "origin": comparison.dense.origin,
+                "notes": list(comparison.prunable.notes),
                 **self._cost(comparison, "dense"),
             }
         return _sorted(rows.values(), "network", "data")
@@ -291,12 +292,6 @@ def _columns(run: Run) -> Row:
     """A run's key columns; the dense network belongs to no method."""
     columns: Row = dict(run.comparison.columns)
     return columns | NO_METHOD if run.arm == "dense" else columns
-
-
-def _elsewhere(comparison: Comparison) -> Row:
-    """Of a network from elsewhere: which code it is, and what of it cannot be pruned."""
-    dense, prunable = comparison.dense, comparison.prunable
-    return {"origin": dense.origin, "notes": list(prunable.notes)} if dense.origin else {}
 
 
 def _sorted(rows: Iterable[Row], *keys: str) -> list[Row]:
