@@ -186,8 +186,8 @@ def line(record: dict[str, Any]) -> str:
     parts = [record["set"], record["model"], record["tier"], less, f"{error:.1e}" if isinstance(error, float) else ""]
     parts += [f"{record['seconds_in_all']} s", record.get("why", "")[:160]]
     parts += [f"{key}: {record[key][:120]}" for key in ("train", "regrow") if record.get(key, "ok") != "ok"]
-    if not str(record.get("verified", "")).startswith(("same", "equal")) and "Error" in str(record.get("verified", "")):
-        parts.append(f"verify: {record['verified'][:120]}")
+    if "Error" in record.get("verified", ""):
+        parts.append(f"refused: {record['verified'][:160]}")
     return " | ".join(part for part in parts if part)
 
 

@@ -7,16 +7,16 @@ import re
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from benchmarks.exactness.cases import Case, case
-from tests.channels.oracle import call, exactness, leaves, unique_double
+from tests.channels.oracle import exactness, leaves, unique_double
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 import regrow
+from regrow.channels.verify import verify
 
 Record = dict[str, Any]
 
@@ -42,63 +42,42 @@ def _judge(one: Case, record: Record) -> None:
     record["parameters"] = count(dense)
     record["stage"] = "prune"
     began = time.perf_counter()
-    small, architecture = regrow.prune(dense, one.inputs(0), fraction={"*": FRACTION}, verify=False)
+    pruned = regrow.prune(dense, one.inputs(0), fraction={"*": FRACTION}, verify=False)
     record["seconds"] = round(time.perf_counter() - began, 3)
-    record |= verified(dense, one)
-    record["stage"] = "cost"
+    small, architecture = pruned
     record["parameters_left"] = count(small)
-    record["macs"], record["macs_left"] = macs(dense, one.inputs(0)), macs(small, one.inputs(0))
+    record |= said(pruned) | {"verified": attempt(partial(verified, dense, pruned, one))}
     record["stage"] = "train"
-    dense_step = step_or_why(dense, one)
-    record["train"] = compare_steps(dense_step, step_or_why(small, one))
-    shapes = {name: parameter.shape for name, parameter in small.named_parameters()}
+    record["train"] = step_or_why(small, one)
+    if record["train"] != "ok":
+        record["train_dense"] = step_or_why(dense, one)
+    del pruned
     record["stage"] = "exactness"
     found = exactness(dense, small, one.inputs(1), one.inputs(2), copied=False, pick=one.pick)
     record |= {"tier": found.tier, "error": found.error, "errors": dict(found.errors), "why": found.reason}
+    shapes = {name: parameter.shape for name, parameter in small.named_parameters()}
     del dense, small
-    record["regrow"] = attempt(lambda: regrown(one, architecture, shapes, dense_step))
+    record["regrow"] = attempt(partial(regrown, one, architecture, shapes))
     del record["stage"]
 
 
-def verified(dense: nn.Module, one: Case) -> Record:
-    """What the engine's own verification says, and what it reports; an exception is a result."""
-    pruned = attempt(lambda: regrow.prune(dense, one.inputs(0), fraction={"*": FRACTION}))
-    if isinstance(pruned, str):
-        return {"verified": pruned}
-    report = pruned.report
-    return {"verified": report.verification, "frozen": reasons(report), "notes": list(report.notes)}
+def said(pruned: Any) -> Record:
+    """What the engine reports: why channels stay, notes, MACs."""
+    report = attempt(lambda: pruned.report)
+    if isinstance(report, str):
+        return {"report": report}
+    macs = report.macs or (None, None)
+    return {"frozen": reasons(report), "notes": list(report.notes), "macs": macs[0], "macs_left": macs[1]}
+
+
+def verified(dense: nn.Module, pruned: Any, one: Case) -> str:
+    """What the engine's own verification says; raises where it refuses."""
+    return str(verify(dense, pruned.network, pruned.architecture, pruned.tracing, one.inputs(0)))
 
 
 def count(network: nn.Module) -> int:
     """Parameters, tied ones once."""
     return sum(parameter.numel() for parameter in network.parameters())
-
-
-class FlopCounter(TorchDispatchMode):
-    """Sums what torch's own formulas give for every operation."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.flops = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        if formula := flop_registry.get(func._overloadpacket):
-            self.flops += int(formula(*args, **(kwargs or {}), out_val=out))
-        return out
-
-
-def macs(network: nn.Module, inputs: Any) -> int:
-    """Multiply-accumulates of matrix products, convolutions and attention for these inputs; 0 where they cannot be counted."""
-    counter = FlopCounter()
-    fused = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)  # it hides its operations
-    try:
-        with counter:
-            call(network, inputs)
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fused)
-    return counter.flops // 2
 
 
 def attempt(action: Callable[[], Any]) -> Any:
@@ -156,20 +135,11 @@ def _put_back(network: nn.Module, buffers: dict[str, Tensor]) -> None:
                 buffer.copy_(buffers[name])
 
 
-def compare_steps(dense: str, small: str) -> str:
-    """A small network need not train where the dense one does not."""
-    return small if small == "ok" or dense == "ok" else f"the dense network does not either: {dense}"
-
-
-def regrown(one: Case, architecture: Any, shapes: dict[str, torch.Size], dense_step: str) -> str:
-    """`ok` when the architecture, drawn afresh, has the small network's shapes, runs, and trains for a step."""
-    fresh = regrow.regrow(architecture, one.build, 0).double().eval()
+def regrown(one: Case, architecture: Any, shapes: dict[str, torch.Size]) -> str:
+    """`ok` when the architecture, drawn afresh, has the small network's shapes and trains for a step."""
+    fresh = regrow.regrow(architecture, one.build, 0).double()
     found = {name: parameter.shape for name, parameter in fresh.named_parameters()}
     if found != shapes:
         other = [name for name in shapes if found.get(name) != shapes[name]]
         return f"{len(other)} parameters have other shapes, first {other[:1]}"
-    if not all(
-        leaf.isfinite().all() for leaf in leaves(one.pick(call(fresh, one.inputs(1)))) if leaf.is_floating_point()
-    ):
-        return "its outputs are not finite"
-    return compare_steps(dense_step, step_or_why(fresh, one))
+    return step_or_why(fresh, one)

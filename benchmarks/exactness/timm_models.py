@@ -13,8 +13,14 @@ from torch import nn
 
 FAMILIES = {
     "beit": "beit_base_patch16_224 beitv2_base_patch16_224",
-    "byoanet": "halonet_h1 eca_botnext26ts_256 eca_halonext26ts lambda_resnet26t botnet26t_256 sehalonet33ts lamhalobotnet50ts_256",
-    "byobnet": "mobileone_s1 gernet_s repvgg_a0 regnetz_b16 resnext26ts eca_resnext26ts seresnext26ts gcresnext26ts bat_resnext26ts resnet32ts eca_resnet33ts",
+    "byoanet": (
+        "halonet_h1 eca_botnext26ts_256 eca_halonext26ts lambda_resnet26t botnet26t_256 sehalonet33ts "
+        "lamhalobotnet50ts_256"
+    ),
+    "byobnet": (
+        "mobileone_s1 gernet_s repvgg_a0 regnetz_b16 resnext26ts eca_resnext26ts seresnext26ts gcresnext26ts "
+        "bat_resnext26ts resnet32ts eca_resnet33ts"
+    ),
     "cait": "cait_xxs24_224",
     "coat": "coat_tiny coat_lite_tiny coat_mini",
     "convit": "convit_tiny",
@@ -34,11 +40,17 @@ FAMILIES = {
     "edgenext": "edgenext_xx_small",
     "efficientformer": "efficientformer_l1",
     "efficientformer_v2": "efficientformerv2_s0",
-    "efficientnet": "mobilenetv2_035 mnasnet_small tinynet_e semnasnet_050 mnasnet_050 mobilenet_edgetpu_100 mixnet_s spnasnet_100 efficientnet_b0 efficientnet_blur_b0 fbnetc_100 tf_efficientnetv2_b0 gc_efficientnetv2_rw_t test_efficientnet_gn test_efficientnet_ln",
+    "efficientnet": (
+        "mobilenetv2_035 mnasnet_small tinynet_e semnasnet_050 mnasnet_050 mobilenet_edgetpu_100 mixnet_s "
+        "spnasnet_100 efficientnet_b0 efficientnet_blur_b0 fbnetc_100 tf_efficientnetv2_b0 gc_efficientnetv2_rw_t "
+        "test_efficientnet_gn test_efficientnet_ln"
+    ),
     "efficientvim": "efficientvim_m1",
     "efficientvit_mit": "efficientvit_b0",
     "efficientvit_msra": "efficientvit_m0",
-    "eva": "vit_tiny_patch16_dinov3_qkvb eva02_tiny_patch14_224 vit_pe_spatial_tiny_patch16_512 vit_small_patch16_dinov3",
+    "eva": (
+        "vit_tiny_patch16_dinov3_qkvb eva02_tiny_patch14_224 vit_pe_spatial_tiny_patch16_512 vit_small_patch16_dinov3"
+    ),
     "fasternet": "fasternet_t0",
     "fastvit": "fastvit_t8 fastvit_mci0",
     "focalnet": "focalnet_tiny_srf",
@@ -59,10 +71,16 @@ FAMILIES = {
     "levit": "levit_128s levit_conv_128s",
     "lowformer": "lowformer_b0",
     "mambaout": "mambaout_femto",
-    "maxxvit": "maxvit_pico_rw_256 maxvit_rmlp_pico_rw_256 coatnet_pico_rw_224 coatnet_nano_cc_224 coatnext_nano_rw_224 coatnet_rmlp_nano_rw_224 maxvit_nano_rw_256 maxxvit_rmlp_nano_rw_256 maxxvitv2_nano_rw_256",
+    "maxxvit": (
+        "maxvit_pico_rw_256 maxvit_rmlp_pico_rw_256 coatnet_pico_rw_224 coatnet_nano_cc_224 coatnext_nano_rw_224 "
+        "coatnet_rmlp_nano_rw_224 maxvit_nano_rw_256 maxxvit_rmlp_nano_rw_256 maxxvitv2_nano_rw_256"
+    ),
     "metaformer": "poolformerv2_s12 poolformer_s12 caformer_s18 convformer_s18",
     "mlp_mixer": "gmlp_ti16_224 gmixer_12_224 resmlp_12_224 mixer_s16_224",
-    "mobilenetv3": "mobilenetv3_small_050 lcnet_035 fbnetv3_b mobilenetv3_large_100 mobilenetv4_conv_small mobilenetv4_hybrid_medium",
+    "mobilenetv3": (
+        "mobilenetv3_small_050 lcnet_035 fbnetv3_b mobilenetv3_large_100 mobilenetv4_conv_small "
+        "mobilenetv4_hybrid_medium"
+    ),
     "mobilenetv5": "mobilenetv5_base",
     "mobilevit": "mobilevit_xxs mobilevitv2_050",
     "mvitv2": "mvitv2_tiny",
@@ -81,7 +99,10 @@ FAMILIES = {
     "repvit": "repvit_m1",
     "res2net": "res2next50",
     "resnest": "resnest14d",
-    "resnet": "resnet10t resnetblur18 seresnet18 ecaresnext26t_32x4d ecaresnet26t seresnext26t_32x4d resnetaa34d resnext50_32x4d seresnetaa50d ecaresnetlight resnetrs50 resnet50 resnet50d",
+    "resnet": (
+        "resnet10t resnetblur18 seresnet18 ecaresnext26t_32x4d ecaresnet26t seresnext26t_32x4d resnetaa34d "
+        "resnext50_32x4d seresnetaa50d ecaresnetlight resnetrs50 resnet50 resnet50d"
+    ),
     "resnetv2": "resnetv2_18",
     "rexnet": "rexnet_100 rexnetr_100",
     "selecsls": "selecsls42",
@@ -100,7 +121,10 @@ FAMILIES = {
     "twins": "twins_svt_small twins_pcpvt_small",
     "vgg": "vgg11 vgg11_bn",
     "visformer": "visformer_tiny",
-    "vision_transformer": "vit_tiny_patch16_224 vit_xsmall_patch16_clip_224 vit_dwee_patch16_reg1_gap_256 vit_dpwee_patch16_reg1_gap_256 vit_pwee_patch16_reg1_gap_256 flexivit_small",
+    "vision_transformer": (
+        "vit_tiny_patch16_224 vit_xsmall_patch16_clip_224 vit_dwee_patch16_reg1_gap_256 "
+        "vit_dpwee_patch16_reg1_gap_256 vit_pwee_patch16_reg1_gap_256 flexivit_small"
+    ),
     "vision_transformer_hybrid": "vit_tiny_r_s16_p8_224 vit_small_r26_s32_224",
     "vision_transformer_relpos": "vit_srelpos_small_patch16_224 vit_relpos_small_patch16_rpn_224",
     "vision_transformer_sam": "samvit_base_patch16_224",
@@ -119,10 +143,10 @@ CHANGED: dict[str, dict[str, Any]] = {
 """Arguments where a network would be above 200 million parameters otherwise."""
 
 SIDES = {
-    "halonet_h1": 128,
-    "eca_halonext26ts": 128,
-    "sehalonet33ts": 128,
-    "bat_resnext26ts": 128,
+    "halonet_h1": 256,
+    "eca_halonext26ts": 256,
+    "sehalonet33ts": 256,
+    "bat_resnext26ts": 256,
     "deepseek_vit_412m": 98,
 }
 """Side of the images where neither the rule below nor the network's own size will do."""
