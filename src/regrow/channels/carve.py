@@ -17,6 +17,7 @@ from regrow.channels.fingerprint import fingerprint
 from regrow.channels.groups import channel_groups, keep_masks
 from regrow.channels.masks import axis_masks, named_tensors
 from regrow.channels.module_sizes import correct, leaf_sizes, write_size
+from regrow.channels.onmeta import forget
 from regrow.errors import PruningError
 from regrow.networks.build import blueprint
 from regrow.networks.groups import Group
@@ -54,6 +55,7 @@ def carve_tensors(
             f"{type(network).__name__} cannot be copied ({type(error).__name__}: {error}), and the small network is a copy of it "
             "with smaller tensors. Give the class a __deepcopy__ method, or remove what cannot be copied before pruning."
         ) from error
+    forget(small)
     _resize(network, small, masks, architecture.corrections)
     return small
 
@@ -85,7 +87,7 @@ def _resize(
     corrected = {(one.module, one.attribute) for one in corrections}
     dense = dict(network.named_modules())
     for name, module in small.named_modules():
-        own = {key: tensor for key, tensor in _own_tensors(module)}
+        own = dict(_own_tensors(module))
         prefix = f"{name}." if name else ""
         if not own or not any(f"{prefix}{key}" in masks for key in own):
             continue

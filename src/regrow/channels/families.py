@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -79,33 +80,35 @@ class Families:
 
 
 def group_up(
-    places: Sequence[Place], produced: set[tuple[str, int]], atoms: Atoms, others: Iterable[IdArray]
+    places: Sequence[Place],
+    produced: AbstractSet[tuple[str, int]],
+    atoms: Atoms,
+    led: NDArray[np.bool_],
+    others: Iterable[IdArray],
 ) -> Families:
-    """Groups of all atoms that some weight produces. `others` are axes that must come out in whole groups, too."""
-    n_ids = atoms.table.shape[1]
-    numbers = np.random.default_rng(0).integers(1, 2**63, size=len(places) + 100_000, dtype=np.uint64)
-    signature = np.zeros(n_ids, dtype=np.uint64)
-    led = np.zeros(n_ids, dtype=bool)
-    rest = list(others)
-    if len(numbers) < len(places) + len(rest):
-        numbers = np.random.default_rng(0).integers(1, 2**63, size=len(places) + len(rest), dtype=np.uint64)
-    axes = [place.ids for place in places] + rest
-    lengths = np.array([len(ids) for ids in axes], dtype=np.int64)
+    """Groups of all atoms that some weight produces.
+
+    `led` says of every id whether a weight computes it, `produced` along which axes that is so; `others` are axes that must come out
+    in whole groups, too.
+    """
+    axes = [*(place.ids for place in places), *others]
+    signature = np.zeros(atoms.table.shape[1], dtype=np.uint64)
     if axes:
-        where = atoms.of(np.concatenate(axes))
-        weight = np.repeat(numbers[: len(axes)], lengths)
-        for layer in where:
+        numbers = np.random.default_rng(0).integers(1, 2**63, size=len(axes), dtype=np.uint64)
+        weight = np.repeat(numbers, np.array([len(ids) for ids in axes]))
+        for layer in atoms.of(np.concatenate(axes)):
             np.add.at(signature, layer, weight)
+    led_atoms = np.zeros(len(signature), dtype=bool)
     for place in places:
         if (place.tensor, place.axis) in produced:
-            led[atoms.of(place.ids)] = True
-    led[0] = False
-    return _families(places, produced, atoms, signature, led)
+            led_atoms[atoms.of(place.ids[led[place.ids]])] = True
+    led_atoms[0] = False
+    return _families(places, produced, atoms, signature, led_atoms)
 
 
 def _families(
     places: Sequence[Place],
-    produced: set[tuple[str, int]],
+    produced: AbstractSet[tuple[str, int]],
     atoms: Atoms,
     signature: NDArray[np.uint64],
     led: NDArray[np.bool_],
@@ -142,7 +145,7 @@ Found = dict[int, list[Slice]]
 
 def _slices(
     places: Sequence[Place],
-    produced: set[tuple[str, int]],
+    produced: AbstractSet[tuple[str, int]],
     atoms: Atoms,
     family: NDArray[np.int64],
     channel: NDArray[np.int64],
@@ -202,7 +205,7 @@ def _renumbered(
     family: NDArray[np.int64],
     channel: NDArray[np.int64],
     atoms: Atoms,
-    produced: set[tuple[str, int]],
+    produced: AbstractSet[tuple[str, int]],
 ) -> Families:
     """Groups by number, in the order of their first producers, with names."""
     numbers = sorted(slices)

@@ -27,6 +27,9 @@ class Labels:
     """True where a removed position holds 0 in the dense network whose removed channels are silenced. Sums over such an axis
     come out the same with and without the position."""
 
+    data: bool = True
+    """False for what is computed from the network's own tensors alone."""
+
     @property
     def live(self) -> list[int]:
         """The axes that carry ids."""

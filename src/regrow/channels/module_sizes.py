@@ -235,6 +235,7 @@ def _prelu(_module: Any, shapes: Shapes, _kept: Kept) -> dict[str, int]:
 def _blocks_left(kept: Tensor, blocks: int) -> int:
     """How many of `blocks` equal runs of indices still hold one.
 
+    >>> import torch
     >>> _blocks_left(torch.tensor([True, False, False, False]), 2)
     1
     """

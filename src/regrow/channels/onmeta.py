@@ -24,7 +24,17 @@ def _copied(network: nn.Module, convert: Any) -> tuple[nn.Module, dict[str, Tens
     tensors: dict[str, Tensor] = {}
     for name, tensor in named_tensors(network):
         memo[id(tensor)] = tensors[name] = convert(tensor)
-    return copy.deepcopy(network, memo), tensors
+    duplicate = copy.deepcopy(network, memo)
+    forget(duplicate)
+    return duplicate, tensors
+
+
+def forget(network: nn.Module) -> None:
+    """Empty the caches of tensors that modules keep between calls: what is in them has the dense sizes."""
+    for module in network.modules():
+        for name, value in vars(module).items():
+            if "cache" in name and isinstance(value, dict) and all(isinstance(item, Tensor) for item in value.values()):
+                value.clear()
 
 
 def named_tensors(network: nn.Module) -> list[tuple[str, Tensor]]:

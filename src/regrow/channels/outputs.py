@@ -1,7 +1,7 @@
 """Which outputs of a network must keep their width.
 
-All tensors that a call returns, but for networks that return by name (as those of transformers do): there, the predictions where
-there are any, and else the states that users read; caches and intermediate states may change.
+All tensors that a call returns, but for networks that return by name (as those of transformers do): there, caches and intermediate
+states may change, and where there are predictions the last hidden state, too.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from torch import Tensor
 
 from regrow.channels.labels import tensors_in
 
-_PREDICTIONS: Final = re.compile(r"(^|_)(logits|loss|pred\w*|boxes|masks|scores|labels|embeds|reconstruction)(_|$)")
-_STATES: Final = re.compile(r"^(last_hidden_state|pooler_output|image_embeds|text_embeds|\w*_embeds|prediction\w*)$")
+_PREDICTION: Final = re.compile(r"(^|_)(logits|score|scores|pred|preds|prediction|boxes|masks|labels)(_|$)")
 _INTERNAL: Final = frozenset(
     ["past_key_values", "hidden_states", "attentions", "encoder_last_hidden_state", "encoder_hidden_states", "encoder_attentions",
      "decoder_hidden_states", "decoder_attentions", "cross_attentions", "intermediate_hidden_states", "extract_features",
@@ -35,10 +34,11 @@ def contract(result: Any, outputs: Callable[[Any], Any] | None = None) -> tuple[
     if not _is_record(result):
         return [("", tensor) for tensor in tensors_in(result)], []
     names = [name for name, value in result.items() if tensors_in(value)]
-    kept = [name for name in names if _PREDICTIONS.search(name)] or [name for name in names if _STATES.match(name)]
-    kept = kept or [name for name in names if name not in _INTERNAL]
+    kept = [name for name in names if name not in _INTERNAL]
+    if any(_PREDICTION.search(name) for name in kept):
+        kept = [name for name in kept if name != "last_hidden_state"]
     chosen = [(name, tensor) for name in kept for tensor in tensors_in(result[name])]
-    return chosen, [name for name in names if name not in kept and name in _INTERNAL]
+    return chosen, [name for name in names if name not in kept]
 
 
 def _is_record(result: Any) -> bool:

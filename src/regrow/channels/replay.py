@@ -82,6 +82,9 @@ def _plan(architecture: Architecture, recording: Recording) -> _Plan:
         for name, module in recording.network.named_modules()
         if not isinstance(module, nn.ModuleList | nn.ModuleDict | nn.Sequential)
     }
+    for correction in architecture.corrections:
+        if correction.attribute in sizes.get(correction.module, {}):
+            sizes[correction.module][correction.attribute] = correction.small
     alike = tuple(
         entry if _copies_agree(entry, recording, blocks) else replace(entry, name=None)
         for entry in recording.registrations

@@ -201,8 +201,9 @@ _QUESTIONS: Final = frozenset(
 )
 
 _ARITHMETIC: Final = frozenset(
-    "mul div true_divide __mul__ __rmul__ __truediv__ __rtruediv__ multiply mul_ div_ __imul__ __itruediv__ add sub __add__ __sub__ pow".split()
-)
+    ["mul", "div", "true_divide", "__mul__", "__rmul__", "__truediv__", "__rtruediv__", "multiply", "mul_", "div_", "__imul__",
+     "__itruediv__", "add", "sub", "__add__", "__sub__", "pow", "tensor", "as_tensor", "scalar_tensor"]
+)  # fmt: skip
 
 _ADAPTED: Final[dict[str, Callable[[Silence, Any, Sequence[Any], Mapping[str, Any], Entry], Any]]] = {
     **dict.fromkeys(("mean", "var", "std", "var_mean", "std_mean"), _on_kept),

@@ -193,7 +193,7 @@ class Size(int):
         return other / self.number() if isinstance(other, (int, float)) else NotImplemented
 
     def __pow__(self, other: Any, modulo: Any = None) -> Any:
-        if other == 2:
+        if type(other) is int and other == 2:
             return self._with("*", self)
         return self.number() ** other if isinstance(other, (int, float)) else NotImplemented
 

@@ -10,151 +10,47 @@ from __future__ import annotations
 import functools
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from regrow.channels.architecture import Correction
 from regrow.channels.attributes import mark
-from regrow.channels.equations import Point, System, settle, system_of
-from regrow.channels.families import Families, Place, group_up
-from regrow.channels.ids import Demands, Entry
-from regrow.channels.labels import labels_of, put
-from regrow.channels.module_sizes import read_size
+from regrow.channels.conclusion import Attempt, concluded
+from regrow.channels.ids import Demands
+from regrow.channels.labels import labels_of, put, tensors_in
 from regrow.channels.onmeta import as_call, meta_copy, moved, sharing_copy
 from regrow.channels.outputs import contract
 from regrow.channels.rules.table import rule_of
-from regrow.channels.sizes import Attribute, Extent, IdArray, parts
-from regrow.channels.solve import solve
+from regrow.channels.tracing import Frozen, Tracing
 from regrow.channels.watch import Watch, plain_functions
 from regrow.errors import PruningError
-from regrow.networks.groups import Group
+
+__all__ = ["Frozen", "Tracing", "trace"]
 
 _NORM_NAMES: Final = re.compile(r"(layer|rms|group|batch|instance|simple)_?norm|t5.*norm", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Frozen:
-    """Channels of a weight that cannot go."""
-
-    what: str
-    """The tensor that computes them."""
-
-    channels: int
-    reason: str
-
-
-@dataclass(frozen=True)
-class Tracing:
-    """What one trace found."""
-
-    groups: tuple[Group, ...]
-    """Channels that must go together, in the order in which their first weights are registered."""
-
-    links: tuple[tuple[int, ...], ...]
-    """Groups (by number) that must keep the same share of their channels, because the code takes one size for another."""
-
-    notes: tuple[str, ...]
-    """What a person should know: statistics that change, modes that could not be traced."""
-
-    on: str
-    """`meta` where no numbers were computed, else `values`."""
-
-    _demands: Demands
-    _families: Families
-    _system: System
-    _places: tuple[Place, ...]
-    _produced: frozenset[tuple[str, int]]
-    _stay: dict[str, str]
-
-    def corrections(self, widths: Sequence[int]) -> tuple[Correction, ...]:
-        """The Python numbers that change when every group keeps as many channels as `widths` says.
-
-        Raises `PruningError` for widths at which the network's own code could not run.
-        """
-        point = self._at(widths)
-        dense = self._system.dense
-        return tuple(
-            Correction(module=key.module, attribute=key.path, dense=dense[key], small=value)
-            for key, value in sorted(point.attributes().items(), key=lambda item: (item[0].module, item[0].path))
-            if value != dense[key]
-        )
-
-    def at(self, widths: Sequence[int]) -> Point:
-        """All sizes of the network's code at these widths; raises `PruningError` like `corrections`."""
-        return self._at(widths)
-
-    @property
-    def journal(self) -> dict[int, Entry]:
-        """Calls of PyTorch's interface that read sizes or follow them, by number; see `regrow.channels.silence`."""
-        return self._demands.journal
-
-    def kept(self, ids: IdArray, indices: Sequence[Sequence[int]]) -> NDArray[np.bool_]:
-        """Which positions of an axis stay, when every group keeps the channels in `indices`."""
-        gone = np.zeros(len(self._families.family), dtype=bool)
-        for group, chosen in enumerate(indices):
-            members = np.flatnonzero(self._families.family == group)
-            gone[members] = ~np.isin(self._families.channel[members], np.asarray(chosen))
-        gone[0] = False
-        return ~gone[self._families.atoms.of(ids)].any(axis=0)
-
-    def _at(self, widths: Sequence[int]) -> Point:
-        """The sizes at these widths; `PruningError` where they do not fit."""
-        if len(widths) != len(self.groups):
-            raise PruningError(
-                f"the network has {len(self.groups)} channel groups and needs one width for each; found {len(widths)}"
-            )
-        for group, width in zip(self.groups, widths, strict=True):
-            if not 1 <= width <= group.channels:
-                raise PruningError(f"{group.name} keeps 1 to {group.channels} channels; asked for {width}")
-        point = self._system.at(widths)
-        for equation in point.broken():
-            members = self._system.groups_in(equation.expression, equation.target)
-            names = ", ".join(sorted({self.groups[index].name for index in members}))
-            raise PruningError(
-                f"these widths do not fit together: {equation.where} computes one size from another ({names}), so these "
-                "groups must keep the same share of their channels"
-            )
-        for comparison in point.turned():
-            raise PruningError(
-                f"at these widths the network's code takes another path: a comparison of sizes ({comparison.name}) "
-                "turns out otherwise. Keep more channels, or ignore the layers around it."
-            )
-        return point
-
-    def scales(self, widths: Sequence[int]) -> bool:
-        """Whether a number that the code computes from sizes, such as 1 / sqrt(head size), changes at these widths."""
-        here, dense = self._system.at(widths), self._system.at([group.channels for group in self.groups])
-        return any(here.value(scale) != dense.value(scale) for scale in self._system.scales)
-
-    @functools.cached_property
-    def frozen(self) -> tuple[Frozen, ...]:
-        """Weights with output channels that cannot go, and why."""
-        from regrow.channels.reasons import frozen_channels
-
-        entries = frozen_channels(self._demands, self._families, self._places, self._produced, self._stay)
-        return tuple(Frozen(*entry) for entry in entries)
-
-
-class Recorder(TorchDispatchMode):
+class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Applies the rule of every primitive operation to what it was given and what it returned."""
 
     def __init__(self, demands: Demands) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.demands = demands
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Every primitive operation."""
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
+        given = tensors_in((args, kwargs))
+        data = any(labels_of(tensor).data for tensor in given)
         rule_of(func)(self.demands, out, args, kwargs)
+        if not data and given:
+            for result in tensors_in(out):
+                labels_of(result).data = False
         return out
 
 
@@ -176,18 +72,7 @@ def trace(
     Raises `PruningError` where the network cannot run on the example inputs.
     """
     attempt, on = _first_that_runs(network, example_inputs, outputs, allow_inexact)
-    return _concluded(attempt, on)
-
-
-@dataclass(slots=True)
-class Attempt:
-    """One copy of the network, and what its run demanded."""
-
-    demands: Demands
-    copy: nn.Module
-    tensors: dict[str, Tensor]
-    dense: dict[Attribute, int]
-    notes: list[str]
+    return concluded(attempt, on)
 
 
 def _first_that_runs(network: nn.Module, inputs: Any, outputs: Any, allow: Sequence[str]) -> tuple[Attempt, str]:
@@ -218,8 +103,9 @@ def _attempt(copy: nn.Module, tensors: dict[str, Tensor], allow: Sequence[str]) 
             put(tensor, [demands.fresh(size) for size in tensor.shape], zero=True)
         else:
             put(tensor, [None] * tensor.dim())
+        labels_of(tensor).data = False
     mark(copy, demands.diary)
-    return Attempt(demands, copy, tensors, {}, [])
+    return Attempt(demands, copy, tensors, [])
 
 
 def _frames(names: dict[int, str]) -> Iterator[tuple[str, nn.Module]]:
@@ -260,9 +146,9 @@ def _forward(attempt: Attempt, args: tuple[Any, ...], kwargs: dict[str, Any], ou
     fastpath = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with torch.no_grad(), torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
-            with plain_functions(), Watch(demands), Recorder(demands):
-                result = attempt.copy(*args, **kwargs)
+        written_out = torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH)
+        with torch.no_grad(), written_out, plain_functions(), Watch(demands), Recorder(demands):
+            result = attempt.copy(*args, **kwargs)
     finally:
         torch.backends.mha.set_fastpath_enabled(fastpath)
     kept, left_out = contract(result, outputs)
@@ -295,127 +181,16 @@ _HARMLESS: Final = frozenset(
 
 
 def _asks_for_mode(network: nn.Module) -> bool:
-    kinds = {type(module) for module in network.modules()}
+    kinds: set[Any] = {type(module) for module in network.modules()}
     return any(_class_asks(kind) for kind in kinds if not kind.__module__.startswith("torch.nn.modules"))
 
 
 @functools.cache
-def _class_asks(kind: type) -> bool:
+def _class_asks(kind: Any) -> bool:
     """Whether a class's own methods read `self.training` for anything but dropout."""
     for value in vars(kind).values():
         code = getattr(value, "__code__", None)
         names = set(code.co_names) if code is not None else set()
-        if "training" in names and not names & _HARMLESS and "p" not in names & {"p"}:
+        if "training" in names and not names & _HARMLESS:
             return True
     return False
-
-
-def _concluded(attempt: Attempt, on: str) -> Tracing:
-    demands = attempt.demands
-    places = _places(attempt)
-    produced = _produced(demands, places)
-    attributes = _attributes(attempt)
-    extents = _extents(demands)
-    for couple in (True, True, True, True, False):
-        families = group_up(places, produced, solve(demands), extents)
-        system = system_of(demands, families, attributes)
-        settled = settle(system, couple=couple)
-        demands.united += settled.coupled
-        if not settled.coupled:
-            break
-    stay = {families.groups[number].name: reason for number, reason in settled.stay.items()}
-    links = tuple(tuple(sorted(link)) for link in settled.links)
-    if stay:
-        families, links = _without(families, settled.stay, links)
-        system = replace(system, families=families)
-    return Tracing(
-        groups=families.groups,
-        links=links,
-        notes=tuple(dict.fromkeys([*attempt.notes, *_statistics(demands, families)])),
-        on=on,
-        _demands=demands,
-        _families=families,
-        _system=system,
-        _places=tuple(places),
-        _produced=frozenset(produced),
-        _stay=stay,
-    )
-
-
-def _places(attempt: Attempt) -> list[Place]:
-    return [
-        Place(name, axis, ids)
-        for name, tensor in attempt.tensors.items()
-        for axis, ids in enumerate(labels_of(tensor).axes)
-        if ids is not None
-    ]
-
-
-def _produced(demands: Demands, places: Sequence[Place]) -> set[tuple[str, int]]:
-    """The axes of weights along which channels are computed."""
-    led = np.zeros(demands.count, dtype=bool)
-    for ids in demands.led:
-        led[ids] = True
-    for _ in range(3):
-        for grid in demands.grids:
-            if led[grid.cells].any():
-                led[grid.rows] = led[grid.columns] = True
-            elif led[grid.columns].any() or led[grid.rows].any():
-                led[grid.cells] = True
-    led[0] = False
-    return {(place.tensor, place.axis) for place in places if led[place.ids].any()}
-
-
-def _attributes(attempt: Attempt) -> dict[Attribute, int]:
-    """The values of all attributes that the code spoke of."""
-    diary = attempt.demands.diary
-    spoken = [equation.expression for equation in attempt.demands.equations]
-    spoken += [side for one in diary.comparisons for side in (one.left, one.right)] + list(diary.scales)
-    named = {part for expression in spoken for part in parts(expression) if isinstance(part, Attribute)}
-    return {one: int(read_size(attempt.copy.get_submodule(one.module), one.path)) for one in named}
-
-
-def _extents(demands: Demands) -> list[IdArray]:
-    """Axes whose lengths the code speaks of."""
-    diary = demands.diary
-    spoken: list[Any] = [side for equation in demands.equations for side in (equation.expression, equation.target)]
-    spoken += [side for one in diary.comparisons for side in (one.left, one.right)] + list(diary.scales)
-    found = [part.ids for expression in spoken for part in parts(expression) if isinstance(part, Extent)]
-    return list({ids.tobytes(): ids for ids in found}.values())
-
-
-def _without(
-    families: Families, stay: dict[int, str], links: tuple[tuple[int, ...], ...]
-) -> tuple[Families, tuple[tuple[int, ...], ...]]:
-    """The groups without those that stay, numbered anew."""
-    kept = [number for number in range(len(families.groups)) if number not in stay]
-    renumber = np.full(len(families.groups) + 1, -1, dtype=np.int64)
-    renumber[kept] = np.arange(len(kept))
-    groups = tuple(families.groups[number] for number in kept)
-    inner = {
-        (part.tensor, part.axis)
-        for group in groups
-        if group.role != "heads"
-        for part in group.slices[: group.producers]
-    }
-    groups = tuple(
-        replace(group, role="channels")
-        if not {(p.tensor, p.axis) for p in group.slices[: group.producers]} & inner
-        else group
-        for group in groups
-    )
-    left = tuple(tuple(int(renumber[member]) for member in link if member not in stay) for link in links)
-    fresh = Families(groups, renumber[families.family], families.channel, families.atoms)
-    return fresh, tuple(link for link in left if len(link) > 1)
-
-
-def _statistics(demands: Demands, families: Families) -> list[str]:
-    """Norm layers over channels that can go."""
-    notes = []
-    for ids, what in demands.statistics:
-        if any(members for members in families.sizes(ids)):
-            notes.append(what)
-    return notes
-
-
-Run = Callable[[], Any]

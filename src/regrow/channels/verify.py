@@ -70,8 +70,8 @@ def verify(
     run = _Dense(network, architecture, tracing)
     try:
         expected, trail = run(inputs, outputs)
-    except DivergedError as error:
-        return Verification(False, None, None, f"the network's path depends on the values of its inputs ({error})")
+    except DivergedError as reason:
+        return Verification(False, None, None, f"the network's path depends on the values of its inputs ({reason})")
     found, other = _small(small, inputs, outputs)
     error, tolerance = _difference(expected, found)
     if not error <= tolerance:

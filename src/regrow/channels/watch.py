@@ -201,10 +201,9 @@ def _slices(demands: Demands, x: Tensor, key: Any) -> None:
         if entry is Ellipsis:
             axis = x.dim() - sum(_consumes(later) for later in entries[place + 1 :])
             continue
-        if isinstance(entry, slice):
-            for bound in (entry.start, entry.stop):
-                if isinstance(bound, int):
-                    _bound(demands, x, axis, bound)
+        bounds = (entry.start, entry.stop) if isinstance(entry, slice) else ()
+        for bound in (bound for bound in bounds if isinstance(bound, int)):
+            _bound(demands, x, axis, bound)
         axis += _consumes(entry)
 
 
@@ -301,6 +300,7 @@ def _reduced(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
 
 def _arithmetic(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
     """`x / size`: the size becomes part of a number."""
+    del demands
     plain = [value.number() if isinstance(value, Size) else value for value in args]
     return func(*plain, **kwargs)
 
@@ -323,6 +323,7 @@ HANDLERS: Final[dict[str, Handler]] = {
     "group_norm": _group_norm,
     **dict.fromkeys(("layer_norm", "rms_norm"), _layer_norm),
     "scaled_dot_product_attention": _attention,
+    **dict.fromkeys(("tensor", "as_tensor", "scalar_tensor"), _arithmetic),
     **dict.fromkeys(("mean", "var", "std", "var_mean", "std_mean"), _reduced),
     **dict.fromkeys(
         ("mul", "div", "true_divide", "__mul__", "__rmul__", "__truediv__", "__rtruediv__", "multiply"), _arithmetic

@@ -31,7 +31,8 @@ def _product(demands: Demands, out: Tensor, left: Tensor, right: Tensor, bias: T
     for mine, yours in zip(one.axes[:-2], other.axes[:-2], strict=True):
         batch.append(demands.meet([mine, yours]))
     rows, columns = one.axes[-2], other.axes[-1]
-    demands.lead(rows)
+    if other.data:  # the left one computes channels only where it is a weight that meets data
+        demands.lead(rows)
     demands.lead(columns)
     axes = [*batch, rows, columns]
     zero = (one.zero or rows is None) and (other.zero or columns is None) and (one.zero or other.zero)

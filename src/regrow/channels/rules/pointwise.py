@@ -14,10 +14,13 @@ from regrow.channels.ids import Demands, Ids
 from regrow.channels.labels import Labels, labels_of, put, tensors_in
 
 KEEPS_ZERO: Final = frozenset(
-    "abs alias asin asinh atan atanh celu ceil clone contiguous detach elu erf erfinv expm1 fix floor gelu hardshrink hardswish hardtanh "
-    "leaky_relu lift_fresh lift_fresh_copy to log1p mish native_dropout neg nan_to_num positive prelu _prelu_kernel _to_copy relu relu6 round sgn "
-    "sign silu sin sinh softshrink softsign sqrt square tan tanh trunc conj real imag _conj dropout feature_dropout bernoulli".split()
-)
+    ["abs", "alias", "asin", "asinh", "atan", "atanh", "celu", "ceil", "clone", "contiguous", "detach", "elu",
+     "erf", "erfinv", "expm1", "fix", "floor", "gelu", "hardshrink", "hardswish", "hardtanh", "leaky_relu",
+     "lift_fresh", "lift_fresh_copy", "to", "log1p", "mish", "native_dropout", "neg", "nan_to_num", "positive",
+     "prelu", "_prelu_kernel", "_to_copy", "relu", "relu6", "round", "sgn", "sign", "silu", "sin", "sinh",
+     "softshrink", "softsign", "sqrt", "square", "tan", "tanh", "trunc", "conj", "real", "imag", "_conj",
+     "dropout", "feature_dropout", "bernoulli"]
+)  # fmt: skip
 """Functions with f(0) = 0."""
 
 PRODUCTS: Final = frozenset(["mul", "bitwise_and", "logical_and"])

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import torch
 
-from regrow.channels.rules import contraction, indexing, normalisation, pointwise, shape
+from regrow.channels.rules import contraction, cutting, indexing, normalisation, pointwise, shape
 
 Rule = Callable[..., None]
 
@@ -35,8 +35,14 @@ RULES: Final[dict[str, Rule]] = dict(
             pointwise.pointwise,
             "polar atan2 rrelu_with_noise native_dropout_backward uniform normal random exponential floor_divide",
         ),
-        *_rows(pointwise.pointwise, "hardswish hardsigmoid hardtanh softplus selu celu elu leaky_relu mish silu relu6 threshold gelu"),
-        *_rows(pointwise.pointwise, "log_sigmoid_forward log_sigmoid softshrink hardshrink logit nan_to_num erf rrelu relu tanh sigmoid"),
+        *_rows(
+            pointwise.pointwise,
+            "hardswish hardsigmoid hardtanh softplus selu celu elu leaky_relu mish silu relu6 threshold gelu",
+        ),
+        *_rows(
+            pointwise.pointwise,
+            "log_sigmoid_forward log_sigmoid softshrink hardshrink logit nan_to_num erf rrelu relu tanh sigmoid",
+        ),
         *_rows(pointwise.like, "empty_like full_like ones_like rand_like randn_like randint_like fill"),
         *_rows(pointwise.zeros_like, "zeros_like zero"),
         *_rows(pointwise.copy, "copy"),
@@ -125,22 +131,22 @@ RULES: Final[dict[str, Rule]] = dict(
         *_rows(shape.expand, "expand"),
         *_rows(shape.repeat, "repeat"),
         *_rows(shape.repeat_interleave, "repeat_interleave"),
-        *_rows(shape.cat, "cat concat"),
-        *_rows(shape.stack, "stack"),
-        *_rows(shape.split, "split split_with_sizes unsafe_split unsafe_split_with_sizes split_copy"),
-        *_rows(shape.cut, "slice narrow"),
-        *_rows(shape.select, "select"),
-        *_rows(shape.unbind, "unbind"),
-        *_rows(shape.pad, "constant_pad_nd"),
-        *_rows(shape.whole, "roll flip"),
+        *_rows(cutting.cat, "cat concat"),
+        *_rows(cutting.stack, "stack"),
+        *_rows(cutting.split, "split split_with_sizes unsafe_split unsafe_split_with_sizes split_copy"),
+        *_rows(cutting.cut, "slice narrow"),
+        *_rows(cutting.select, "select"),
+        *_rows(cutting.unbind, "unbind"),
+        *_rows(cutting.pad, "constant_pad_nd"),
+        *_rows(cutting.whole, "roll flip"),
         *_rows(shape.pixel_shuffle, "pixel_shuffle"),
         *_rows(shape.pixel_unshuffle, "pixel_unshuffle"),
         *_rows(shape.channel_shuffle, "native_channel_shuffle channel_shuffle"),
         *_rows(shape.im2col, "im2col"),
         *_rows(shape.col2im, "col2im"),
-        *_rows(shape.unfold, "unfold"),
-        *_rows(shape.diagonal, "diagonal"),
-        *_rows(shape.complex_pairs, "view_as_complex view_as_real"),
+        *_rows(cutting.unfold, "unfold"),
+        *_rows(cutting.diagonal, "diagonal"),
+        *_rows(cutting.complex_pairs, "view_as_complex view_as_real"),
         # positions picked by index
         *_rows(indexing.index, "index _unsafe_index"),
         *_rows(indexing.index_select, "index_select"),
