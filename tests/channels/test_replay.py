@@ -219,6 +219,15 @@ def test_corrections_reach_the_modules() -> None:
     assert fresh(torch.ones(3, 32)).shape == small(torch.ones(3, 32)).shape
 
 
+def test_a_correction_outranks_what_shapes_imply() -> None:
+    corrections = tuple(
+        Correction(module="", attribute=attribute, dense=dense, small=small)
+        for attribute, dense, small in [("num_heads", 8, 4), ("head_dim", 8, 8)]
+    )
+    fresh, _ = half(lambda width: nn.MultiheadAttention(width, 8), corrections=corrections)
+    assert (fresh.num_heads, fresh.head_dim, fresh.embed_dim) == (4, 8, 32)
+
+
 class OwnCell(nn.Module):
     """Initialises by a size of its own, as recurrent cells do."""
 
