@@ -7,6 +7,7 @@ import random
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ def half(build_at: Build, wide: int = 64, *, corrections: tuple[Correction, ...]
 @pytest.mark.parametrize("name", ["vgg11", "vgg16", "resnet20", "preresnet20", "densenet40", "densenet-bc100"])
 class TestTheZoo:
     def test_replay_equals_the_network_built_at_the_small_widths(self, name: str) -> None:
-        spec = dense_spec(NetworkSettings(name=name), classes=10, shape=(3, 32, 32))
+        spec = dense_spec(NetworkSettings(name=name, width=0.5), classes=10, shape=(3, 16, 16))
         dense = build(spec, 0)
         by_hand = replace(spec, widths=tuple(max(1, width // 2) for width in spec.widths))
         kept = tuple(
@@ -55,7 +56,7 @@ class TestTheZoo:
         assert shapes(fresh) == shapes(small)
         assert repr(fresh) == repr(small)
         assert unlike(fresh, small) == []
-        images = torch.randn(2, 3, 32, 32)
+        images = torch.randn(2, 3, 16, 16)
         fresh(images).sum().backward()
 
     def test_an_architecture_of_the_zoo_is_built_at_its_widths(self, name: str) -> None:
@@ -217,6 +218,50 @@ def test_corrections_reach_the_modules() -> None:
     fresh, small = half(Heads, corrections=(correction,))
     assert fresh.head_dim == 8
     assert fresh(torch.ones(3, 32)).shape == small(torch.ones(3, 32)).shape
+
+
+class Configured(nn.Module):
+    """Two modules that share one configuration, as networks of transformers do, and a list that the caller made."""
+
+    def __init__(self, config: SimpleNamespace, inner: nn.Module | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.widths = config.widths
+        self.layer = nn.Linear(config.width, 8)
+        if inner is not None:
+            self.inner = inner
+
+
+def test_the_callers_configuration_is_left_as_it_is() -> None:
+    config = SimpleNamespace(width=64, widths=[64, 8])
+
+    def build_at(width: int) -> nn.Module:
+        chosen = config if width == 64 else SimpleNamespace(width=width, widths=[width, 8])
+        return Configured(chosen, Configured(chosen))
+
+    corrections = tuple(
+        Correction(module=module, attribute=attribute, dense=64, small=32)
+        for module in ("", "inner")
+        for attribute in ("config.width", "widths.0")
+    )
+    for _ in range(2):
+        fresh, _ = half(build_at, corrections=corrections)
+        assert fresh.config is fresh.inner.config
+        assert (fresh.config.width, fresh.widths) == (32, [32, 8])
+    assert config == SimpleNamespace(width=64, widths=[64, 8])
+
+
+def test_layers_made_without_memory_are_filled_at_the_small_shape() -> None:
+    def build_at(width: int) -> nn.Module:
+        layer = nn.utils.skip_init(nn.Linear, width, 100)
+        nn.init.kaiming_normal_(layer.weight)
+        nn.init.zeros_(layer.bias)
+        return layer
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RedrawWarning)
+        fresh, small = half(build_at)
+    assert unlike(fresh, small) == []
 
 
 def test_a_correction_outranks_what_shapes_imply() -> None:

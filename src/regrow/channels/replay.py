@@ -13,6 +13,7 @@ What cannot be seen is a standard deviation computed from a constructor's *argum
 from __future__ import annotations
 
 import contextlib
+import copy
 import random
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -171,11 +172,12 @@ class _Replay:
         small = block.cut(tensor)
         if small is tensor:
             return
-        if isinstance(tensor, nn.Parameter):
+        if isinstance(tensor, nn.Parameter) and not tensor.is_meta:
             self.given[name] = Given(bits_of(small), spread_of(tensor))
         # In place: whoever else holds the tensor, for tying or for filling it later, sees it small.
         tensor.data = small
-        self.cut[_storage(tensor)] = (tensor, block)
+        if not tensor.is_meta:
+            self.cut[_storage(tensor)] = (tensor, block)
 
     def _expected(self, module: nn.Module, attribute: str) -> Registration:
         registrations = self.plan.recording.registrations
@@ -261,11 +263,37 @@ def _finished(network: nn.Module, plan: _Plan, said: list[str], reason: str = ""
         said = [f"{_listed(redrawn)} were drawn at the dense shape and cut, because {why}", *said]
     for name, sizes in plan.sizes.items():
         _write_sizes(network.get_submodule(name), sizes)
+    _own_settings(network, plan.corrections)
     correct(network, plan.corrections)
     _check_shapes(network, plan.blocks)
     if said:
         warnings.warn("regrow: " + "; ".join(said), RedrawWarning, stacklevel=3)
     return network
+
+
+def _own_settings(network: nn.Module, corrections: Sequence[Correction]) -> None:
+    """Give the network its own copies of the configurations and lists that its modules hold, where corrections change one.
+
+    The factory may build from the same objects again.
+    """
+    modules = dict(network.named_modules())
+    paths = [(modules.get(one.module), one.attribute.partition(".")) for one in corrections]
+    if not any(dot and module and _is_settings(getattr(module, name, None)) for module, (name, dot, _) in paths):
+        return
+    # Modules and tensors that such an object points at stay the network's own.
+    memo: dict[int, Any] = {id(own): own for own in (*modules.values(), *tensor_names(network)[0].values())}
+    for module in modules.values():
+        for name, value in list(vars(module).items()):
+            if not name.startswith("_") and _is_settings(value):
+                # What cannot be copied (it holds a lock, a file) stays shared.
+                with contextlib.suppress(Exception):
+                    vars(module)[name] = copy.deepcopy(value, memo)
+
+
+def _is_settings(value: Any) -> bool:
+    if isinstance(value, nn.Module | Tensor | type) or callable(value):
+        return False
+    return isinstance(value, list | dict) or hasattr(value, "__dict__")
 
 
 def _check_names(network: nn.Module, plan: _Plan) -> None:
