@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from regrow.channels.carve import carve
-from regrow.channels.foreign import carved_shell, first_channels, network_at, prunable_of, traced
+from regrow.channels.foreign import carved_shell, first_channels, mended, network_at, prunable_of, traced
 from regrow.errors import ConfigError, PruningError
 from regrow.networks.build import build
 from regrow.networks.foreign import made_up_images
@@ -98,6 +98,19 @@ def test_a_small_copy_is_drawn_as_its_author_would_draw_it_at_that_width(own: tu
     assert weight.std().item() == pytest.approx(1 / math.sqrt(3 * 8 * 9), rel=0.08)
     assert not small.get_parameter("body.0.norm2.weight").any()
     assert small(made_up_images(spec)).shape == (2, 10)
+
+
+def test_what_had_to_be_mended_is_told(own: tuple[NetworkSpec, Access], tmp_path: Path) -> None:
+    spec, access = own
+    assert mended(spec, access) == mended(replace(spec, widths=(8, 16, 16)), access) == ()
+    late = "block.conv2.weight.data[width - 1] *= 1"  # there is no such row at the small widths
+    text = f"{NETS}\n\ndef build(classes, shape, width=8):\n    network = Net(width, classes, shape[0])\n"
+    text += f"    for block in (network.body[0], network.body[2]):\n        {late}\n    return network\n"
+    write_nets(tmp_path, text=text)
+    spec, access = named(tmp_path)
+    small = replace(spec, widths=(4, 8, 8))
+    assert "body.0.conv2.weight" in " ".join(mended(small, access))
+    assert network_at(small, access, 0)(made_up_images(spec)).shape == (2, 10)
 
 
 def test_a_carved_network_fits_its_shell_and_computes_the_same(own: tuple[NetworkSpec, Access]) -> None:

@@ -155,3 +155,40 @@ def test_counting_the_zoo_does_not_import_the_compiler() -> None:
         "sys.exit('torch._dynamo' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+class LooksAtNumbers(nn.Module):
+    """Takes a path by the values of its input, so it cannot run without them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(20, 30)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.layer(images) if images.sum().item() <= 0 else images
+
+
+class Attention(nn.Module):
+    """Attention by PyTorch's one operation; can be made to look at numbers, too."""
+
+    def __init__(self, looks: bool) -> None:
+        super().__init__()
+        self.looks = looks
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.looks:
+            x = x * (1 + int(x.sum().item()))
+        return nn.functional.scaled_dot_product_attention(x, x, x)
+
+
+def test_a_network_that_looks_at_numbers_is_counted_all_the_same_and_left_as_it_is() -> None:
+    network = LooksAtNumbers().train()
+    found = cost_of(network, (20,))
+    assert (found.macs, found.params) == (600, 630)
+    assert found.peak_activation_bytes >= 4 * (20 + 30)
+    assert network.training
+
+
+@pytest.mark.parametrize("looks", [False, True])
+def test_both_products_of_attention_are_counted(looks: bool) -> None:
+    assert cost_of(Attention(looks), (2, 5, 8)).macs == 2 * 2 * 5 * 5 * 8

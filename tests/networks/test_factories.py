@@ -67,6 +67,13 @@ def test_two_folders_may_hold_modules_of_the_same_name(tmp_path: Path) -> None:
     assert sizes == [8, 5, 8]
 
 
+def test_a_file_that_was_changed_is_imported_anew_for_the_next_study(tmp_path: Path) -> None:
+    write_nets(tmp_path)
+    assert network(tmp_path).get_parameter("stem.weight").shape[0] == 8
+    write_nets(tmp_path, text=NETS.replace("width=8", "width=11"))
+    assert network(tmp_path).get_parameter("stem.weight").shape[0] == 11
+
+
 @pytest.mark.parametrize(
     ("name", "options", "told"),
     [

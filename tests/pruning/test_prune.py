@@ -13,9 +13,11 @@ from regrow.networks.build import build
 from regrow.networks.settings import NetworkSettings
 from regrow.networks.spec import NetworkSpec
 from regrow.networks.zoo import NETWORKS, dense_spec
-from regrow.pruning.prune import prune
+from regrow.pruning.prune import prune, prune_traced
 from regrow.pruning.settings import PruneSettings
 from regrow.pruning.widths import target_widths
+
+from .traced import TRACED, residual
 
 
 def spec(name: str = "vgg11", *, width: float = 0.25, side: int = 8) -> NetworkSpec:
@@ -119,3 +121,34 @@ def test_an_unknown_method_is_refused() -> None:
 def test_a_network_without_groups_is_refused() -> None:
     with pytest.raises(PruningError, match="which of its channels go together"):
         prune(nn.Linear(2, 2), spec(), "l1", (), 0)
+
+
+class TestTraced:
+    """Networks from elsewhere, whose groups were traced."""
+
+    DENSE = NetworkSpec(name="nets:build", width=1.0, widths=(12, 10), classes=4, shape=(3, 8, 8))
+
+    def test_all_weights_that_compute_a_channel_count(self) -> None:
+        network = residual()
+        architecture = prune_traced(network, TRACED, self.DENSE, "l1", (5, 10), seed=0)
+        stem, outer = (network.get_parameter(f"{name}.weight").abs().sum((1, 2, 3)) for name in ("stem", "outer"))
+        best = (stem / stem.mean() + outer / outer.mean()).topk(5).indices.sort().values
+        assert architecture.indices == {"stem": tuple(best.tolist()), "inner": tuple(range(10))}
+        assert architecture.dense == self.DENSE and architecture.fingerprint == fingerprint(network)
+        assert all(entry.slices for entry in architecture.kept)
+
+    def test_draws_of_a_seeded_method_follow_the_seed(self) -> None:
+        network = residual()
+        first, again, other = (prune_traced(network, TRACED, self.DENSE, "random", (5, 5), seed) for seed in (0, 0, 1))
+        assert first == again != other
+
+    @pytest.mark.parametrize("widths", [(5,), (5, 5, 5), (0, 5), (13, 5)])
+    def test_widths_that_do_not_fit_are_refused(self, widths: tuple[int, ...]) -> None:
+        network = residual()
+        with pytest.raises(PruningError):
+            prune_traced(network, TRACED, self.DENSE, "l1", widths, seed=0)
+
+    def test_a_specification_of_another_network_is_refused(self) -> None:
+        network = residual()
+        with pytest.raises(PruningError, match="its specification says"):
+            prune_traced(network, TRACED, replace(self.DENSE, widths=(12, 11)), "l1", (5, 5), seed=0)

@@ -15,6 +15,7 @@ from torch import nn
 
 from regrow.channels.architecture import Architecture, KeptChannels, regrow_version
 from regrow.channels.carve import carve
+from regrow.channels.redraw import RedrawWarning
 from regrow.channels.replay import regrow
 from regrow.channels.trace import Tracing, trace
 from regrow.errors import PruningError
@@ -88,9 +89,20 @@ def network_at(spec: NetworkSpec, access: Access, *seed: int | str) -> nn.Module
     if spec.widths in ((), known.widths):
         with seeded_everywhere(*seed), torch.device("cpu"):
             return known.factory()
-    with warnings.catch_warnings():  # what was mended is the same for every seed, and is told with the trace
-        warnings.simplefilter("ignore", UserWarning)
+    with warnings.catch_warnings():  # what was mended is the same for every seed, and is told once, see `mended`
+        warnings.simplefilter("ignore", RedrawWarning)
         return regrow(first_channels(spec, known), known.factory, *seed)
+
+
+def mended(spec: NetworkSpec, access: Access) -> tuple[str, ...]:
+    """What had to be mended to draw the small copy of a specification afresh, in words; empty where the replay was whole."""
+    known = traced(spec, access)
+    if spec.widths in ((), known.widths):
+        return ()
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", RedrawWarning)
+        regrow(first_channels(spec, known), known.factory, 0, "mended")
+    return tuple(str(one.message) for one in told if issubclass(one.category, RedrawWarning))
 
 
 def first_channels(spec: NetworkSpec, known: Traced) -> Architecture:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from functools import reduce
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from torch import nn
 
@@ -24,6 +24,10 @@ from regrow.networks.spec import NetworkSpec
 
 if TYPE_CHECKING:
     from regrow.networks.foreign import Factory
+
+
+_IMPORTED: Final[dict[str, tuple[str, str]]] = {}
+"""Folder and origin of every module that was imported here."""
 
 
 def own_network(name: str, spec: NetworkSpec, access: Access) -> Factory:
@@ -48,8 +52,9 @@ def own_network(name: str, spec: NetworkSpec, access: Access) -> Factory:
 def _import(module: str, access: Access, spec: NetworkSpec) -> ModuleType:
     """The module, from the folder that it was found in when the study was read."""
     importlib.invalidate_caches()
+    if _IMPORTED.get(module) != (access.place, spec.origin):
+        _forget(module)
     if access.place:
-        _forget_others(module, Path(access.place))
         sys.path[:] = [access.place, *(entry for entry in sys.path if entry != access.place)]
     try:
         found = importlib.import_module(module)
@@ -60,16 +65,13 @@ def _import(module: str, access: Access, spec: NetworkSpec) -> ModuleType:
         raise ConfigError(
             f"{found.__file__} was changed after the study was read ({spec.origin[:19]}..., now {digest[:19]}...). Run the study again."
         )
+    _IMPORTED[module] = (access.place, spec.origin)
     return found
 
 
-def _forget_others(module: str, folder: Path) -> None:
-    """Drop a module of the same name that this process imported from another folder, with its package."""
+def _forget(module: str) -> None:
+    """Drop what this process imported under the name: it may be of another folder, or from before the file was changed."""
     top = module.partition(".")[0]
-    loaded = sys.modules.get(top)
-    places = [*getattr(loaded, "__path__", ()), getattr(loaded, "__file__", None) or ""]
-    if loaded is None or any(Path(place).resolve().parent == folder.resolve() for place in places if place):
-        return
     for name in [name for name in sys.modules if name == top or name.startswith(f"{top}.")]:
         del sys.modules[name]
 

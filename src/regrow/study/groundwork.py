@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from regrow.networks.sources import is_foreign
@@ -27,14 +28,13 @@ def trace_network(task: Task) -> Result:
 
 
 def count_cost(task: Task) -> Result:
-    """MACs, parameters and activation memory."""
-    if is_foreign(task.spec.name):
-        from regrow.channels.foreign import network_at
-        from regrow.networks.cost import cost_of
-
-        counted = cost_of(network_at(task.spec, task.access, 0, "cost"), task.spec.shape)
-    else:
+    """MACs, parameters and activation memory; of a network from elsewhere also what had to be mended to draw it afresh."""
+    if not is_foreign(task.spec.name):
         from regrow.networks.cost import cost
 
-        counted = cost(task.spec)
-    return {"macs": counted.macs, "params": counted.params, "peak_activation_bytes": counted.peak_activation_bytes}
+        return asdict(cost(task.spec))
+    from regrow.channels.foreign import mended, network_at
+    from regrow.networks.cost import cost_of
+
+    counted = cost_of(network_at(task.spec, task.access, 0, "cost"), task.spec.shape)
+    return {**asdict(counted), "notes": list(mended(task.spec, task.access))}

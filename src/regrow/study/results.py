@@ -144,6 +144,7 @@ class Collector:
                     **comparison.columns,
                     "design": comparison.design,
                     "widths": list(comparison.pruned.widths),
+                    "notes": (self.store.result(cost_stage(comparison.pruned).key) or {}).get("notes", []),
                     **small,
                     "scratch_epochs": epochs,
                     "formulas": {name: convention.formula for name, convention in CONVENTIONS.items()},
@@ -285,7 +286,8 @@ class Collector:
 
     def _cost(self, comparison: Comparison, which: str) -> Row:
         spec = comparison.dense if which == "dense" else comparison.pruned
-        return dict(self.store.result(cost_stage(spec).key) or {})
+        counted = self.store.result(cost_stage(spec).key) or {}
+        return {name: value for name, value in counted.items() if name != "notes"}
 
 
 def _columns(run: Run) -> Row:
