@@ -220,7 +220,9 @@ def vouch(folder: Path) -> None:
 def test_an_architecture_from_elsewhere_is_refused_though_the_record_vouches_for_it(folder: Path) -> None:
     write_architecture(folder / ARCHITECTURE, tied()[1])
     vouch(folder)
-    with pytest.raises(ConfigError, match=r"names axis 1 of the tensor words.weight, which this network does not have"):
+    with pytest.raises(
+        ConfigError, match=r"group words names the tensor words.weight, which the network does not have"
+    ):
         load(folder, Tiny)
 
 
@@ -250,6 +252,16 @@ def test_a_correction_from_a_stranger_reaches_no_further_than_a_number_that_stan
     write_architecture(folder / ARCHITECTURE, replace(architecture, corrections=(stranger,)))
     vouch(folder)
     with pytest.raises(ConfigError, match="must be 8 here; found None"):
+        load(folder, Tiny)
+
+
+def test_an_architecture_from_a_stranger_cannot_ask_for_more_memory_than_the_network_has(folder: Path) -> None:
+    architecture = tiny()[1]
+    first, *others = architecture.kept
+    endless = replace(first, slices=(replace(first.slices[0], tile=10**15), *first.slices[1:]))
+    write_architecture(folder / ARCHITECTURE, replace(architecture, kept=(endless, *others)))
+    vouch(folder)
+    with pytest.raises(ConfigError, match=r"takes 8000000000000000 indices from index 0 of axis 0 of conv1.weight"):
         load(folder, Tiny)
 
 

@@ -7,11 +7,12 @@ from itertools import zip_longest
 from torch import nn
 
 from regrow.channels.architecture import Architecture
-from regrow.errors import ConfigError
+from regrow.channels.groups import check_groups
+from regrow.errors import ConfigError, PruningError
 from regrow.networks.build import blueprint
 from regrow.shipping.numbers import check_numbers
 from regrow.shipping.record import ModuleRow, Record, TensorRow
-from regrow.shipping.tensors import is_of_zoo, modules_of, rows_of, with_dense_shapes
+from regrow.shipping.tensors import groups_of, is_of_zoo, modules_of, registered, rows_of, with_dense_shapes
 
 
 def check_small(network: nn.Module, rows: tuple[TensorRow, ...], architecture: Architecture) -> None:
@@ -34,6 +35,7 @@ def check_dense(network: nn.Module, record: Record, architecture: Architecture) 
     """Refuse a factory whose network is not, class by class and shape by shape, the one that was pruned: `ConfigError`."""
     _check_classes(network, record)
     _check_shapes(rows_of(network), record)
+    _check_groups(network, architecture)
     # The record's shapes came from a file as well: they must follow from the architecture.
     if with_dense_shapes(record.tensors, architecture) != record.tensors:
         raise ConfigError(
@@ -75,6 +77,14 @@ def _check_shapes(rows: tuple[TensorRow, ...], record: Record) -> None:
 
 def _tie(row: TensorRow) -> str:
     return f"the same tensor as {row.same_as}" if row.same_as else "a tensor of its own"
+
+
+def _check_groups(network: nn.Module, architecture: Architecture) -> None:
+    """Every slice lies inside its tensor, so no number in the file can ask for more memory than the network has."""
+    try:
+        check_groups(groups_of(architecture), {name: tensor for name, tensor, _ in registered(network)})
+    except PruningError as error:
+        raise ConfigError(f"the architecture does not belong to the network in this bundle: {error}") from None
 
 
 def _way_out(record: Record) -> str:
