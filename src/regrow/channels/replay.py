@@ -287,7 +287,7 @@ def _own_settings(network: nn.Module, corrections: Sequence[Correction]) -> None
             if not name.startswith("_") and _is_settings(value):
                 # What cannot be copied (it holds a lock, a file) stays shared.
                 with contextlib.suppress(Exception):
-                    vars(module)[name] = copy.deepcopy(value, memo)
+                    module.__dict__[name] = copy.deepcopy(value, memo)
 
 
 def _is_settings(value: Any) -> bool:
