@@ -92,7 +92,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--network", action="append", choices=NETWORKS, help="repeatable; all four unless given")
     parser.add_argument("--backend", action="append", help="eager, onnxruntime or compiled; repeatable")
-    parser.add_argument("--round-to", type=int, default=8)
+    parser.add_argument("--round-to", type=int, default=16)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--size", type=int, default=224, help="pixels; vit_b_16 takes 224 only")
     parser.add_argument("--threads", type=int, default=1)

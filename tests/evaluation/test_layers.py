@@ -7,13 +7,13 @@ import torch
 from torch import nn
 
 from regrow.evaluation.kinds import KINDS
-from regrow.evaluation.layers import time_layers
+from regrow.evaluation.layers import FEWEST_ROUNDS, time_layers
 from tests.evaluation.speed_networks import Attention, Separable, images
 
 
 def kinds_of(network: nn.Module, *inputs: torch.Tensor) -> dict[str, set[str]]:
     """Kind of work to the layers that do it."""
-    (found,) = time_layers([network.eval()], (inputs, {}), rounds=1)
+    (found,) = time_layers([network.eval()], (inputs, {}), seconds=0.0)
     kinds: dict[str, set[str]] = {}
     for row in found:
         assert row.kind in KINDS
@@ -57,7 +57,7 @@ def test_grouped_recurrent_and_copying_work_have_kinds_of_their_own() -> None:
 
 
 def test_macs_and_widths_are_those_of_the_layers() -> None:
-    (found,) = time_layers([Separable(16).eval()], ((images(size=8),), {}), rounds=1)
+    (found,) = time_layers([Separable(16).eval()], ((images(size=8),), {}), seconds=0.0)
     rows = {row.layer: row for row in found if row.macs}
     assert rows["stem"].macs == 8 * 8 * 16 * 3 * 9
     assert rows["depthwise"].macs == 8 * 8 * 16 * 9
@@ -66,12 +66,14 @@ def test_macs_and_widths_are_those_of_the_layers() -> None:
 
 
 def test_transposed_convolutions_read_and_write_the_other_way_round() -> None:
-    (found,) = time_layers([nn.ConvTranspose2d(6, 10, 2, groups=2).eval()], ((torch.randn(1, 6, 4, 4),), {}), rounds=1)
+    (found,) = time_layers(
+        [nn.ConvTranspose2d(6, 10, 2, groups=2).eval()], ((torch.randn(1, 6, 4, 4),), {}), seconds=0.0
+    )
     assert [row.widths for row in found if row.kind == "grouped"] == [(6, 10)]
 
 
 def test_what_no_operation_takes_is_overhead_and_nothing_is_negative() -> None:
-    (found,) = time_layers([Separable(4).eval()], ((images(),), {}), rounds=3)
+    (found,) = time_layers([Separable(4).eval()], ((images(),), {}), seconds=0.0)
     assert found[-1].kind == "overhead" and found[-1].layer == ""
     assert all(row.seconds >= 0 for row in found)
     assert sum(row.seconds for row in found) > 0
@@ -91,15 +93,15 @@ def test_networks_take_turns_and_leave_no_hooks(monkeypatch: pytest.MonkeyPatch)
             return self.layer(x) + 1
 
     first, second = Logged("a"), Logged("b")
-    time_layers([first, second], ((torch.ones(1),), {}), rounds=2)
-    assert "".join(log) == "aabb" * 3
+    time_layers([first, second], ((torch.ones(1),), {}), seconds=0.0)
+    assert "".join(log) == "aabb" * (1 + FEWEST_ROUNDS)
     assert not torch.nn.modules.module._global_forward_pre_hooks
     assert not torch.nn.modules.module._global_forward_hooks
 
 
 def test_a_network_that_fails_leaves_no_hooks() -> None:
     with pytest.raises(RuntimeError):
-        time_layers([Separable()], ((torch.ones(1, 2, 4, 4),), {}), rounds=1)
+        time_layers([Separable()], ((torch.ones(1, 2, 4, 4),), {}), seconds=0.0)
     assert not torch.nn.modules.module._global_forward_pre_hooks
     assert not torch.nn.modules.module._global_forward_hooks
 
@@ -115,6 +117,6 @@ def test_the_layer_that_waits_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.small(self.large(x)[:1, :8])
 
-    (found,) = time_layers([Uneven().eval()], ((torch.randn(512, 256),), {}), rounds=3)
+    (found,) = time_layers([Uneven().eval()], ((torch.randn(512, 256),), {}), seconds=0.0)
     seconds = {row.layer: row.seconds for row in found if row.kind == "linear"}
     assert seconds["large"] > 3 * seconds["small"]

@@ -104,7 +104,7 @@ class LayerTime:
     """A row of `KINDS`."""
 
     seconds: float
-    """Seconds in one run, the median over the rounds."""
+    """Seconds in one run; the first quartile over the rounds."""
 
     macs: int = 0
     """Multiply-accumulates in one run, for all examples of the batch together."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -49,7 +49,10 @@ def latency(
     device: str = "cpu",
     channels_last: bool = False,
     seconds: float = SECONDS,
-    **options: Any,
+    ignore: str | Sequence[str] = (),
+    outputs: Callable[[Any], Any] | None = None,
+    allow_inexact: Sequence[str] = (),
+    seed: int = 0,
 ) -> Latency:
     """Latency and memory of `network` and of what would be left of it, on this machine, before any training.
 
@@ -66,7 +69,8 @@ def latency(
         device: `cpu` or `cuda`.
         channels_last: images and convolution weights lie in memory as NHWC; ONNX Runtime has its own layout.
         seconds: about how long the counted runs take together; warm-up, export and compilation come on top.
-        options: of `regrow.prune`: ignore, min_channels, outputs, allow_inexact, seed, keep_attention_scale.
+        ignore, outputs, allow_inexact: as in `regrow.prune`.
+        seed: of the random choice of channels.
 
     Raises `ConfigError` for what cannot be measured here, and what pruning raises.
     """
@@ -81,6 +85,7 @@ def latency(
     if small is not None:
         ready = [Variant(name=name, network=one) for name, one in small.items()]
         return measure([Variant(name=DENSE, network=network, fraction=0.0), *ready], example_inputs, setup)
+    options = {"ignore": ignore, "outputs": outputs, "allow_inexact": allow_inexact, "seed": seed}
     variants = pruned_variants(
         network, example_inputs, fractions=fractions, round_to=round_to, roundings=roundings, options=options
     )

@@ -11,7 +11,6 @@ are seen. Times of single operations are a little too long (each is timed by its
 from __future__ import annotations
 
 import contextlib
-import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -26,9 +25,13 @@ from torch.utils.flop_counter import flop_registry
 
 from regrow.evaluation.kinds import LayerTime
 from regrow.evaluation.runtimes import Arguments
-from regrow.evaluation.stopwatch import clock_of
+from regrow.evaluation.stopwatch import clock_of, quartiles
 
-ROUNDS: Final = 5
+SECONDS: Final = 3.0
+"""About how long the runs of all networks may take together."""
+
+FEWEST_ROUNDS: Final = 5
+MOST_ROUNDS: Final = 20
 """Runs of each network that count, after one that does not."""
 
 _Mark = Callable[[], Any]
@@ -36,19 +39,22 @@ _Key = tuple[str, str]
 
 
 def time_layers(
-    networks: Sequence[nn.Module], inputs: Arguments, *, rounds: int = ROUNDS
+    networks: Sequence[nn.Module], inputs: Arguments, *, seconds: float = SECONDS
 ) -> list[tuple[LayerTime, ...]]:
     """Where the time of each network goes, in the order in which its layers are first used; last what is nobody's.
 
-    The networks are in eval mode and on the device of their inputs. What a plain run of the same round takes beyond all operations
-    together is Python's and PyTorch's own time for starting them.
+    The networks are in eval mode and on the device of their inputs. What a plain run takes beyond all operations together is
+    Python's and PyTorch's own time for starting them.
     """
-    runs: list[list[tuple[float, dict[_Key, list[_Operation]]]]] = [[] for _ in networks]
+    runs: list[list[_Round]] = [[] for _ in networks]
+    started = time.perf_counter()
     with torch.no_grad(), _taken_apart():
-        for _ in range(1 + rounds):
+        for number in range(1 + MOST_ROUNDS):
             for network, found in zip(networks, runs, strict=True):
-                found.append((_plain(network, inputs), _by_layer(_run(network, inputs))))
-    return [_medians(found[1:]) for found in runs]
+                found.append(_Round(_plain(network, inputs), _by_layer(_run(network, inputs))))
+            if number >= FEWEST_ROUNDS and time.perf_counter() - started > seconds:
+                break
+    return [_typical(found[1:]) for found in runs]
 
 
 def _plain(network: nn.Module, inputs: Arguments) -> float:
@@ -101,20 +107,38 @@ def _by_layer(operations: Sequence[_Operation]) -> dict[_Key, list[_Operation]]:
     return grouped
 
 
-def _medians(runs: Sequence[tuple[float, dict[_Key, list[_Operation]]]]) -> tuple[LayerTime, ...]:
-    """One entry a layer and kind of the first run (the others ran the same operations), and one for what lies between them."""
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """A plain run, in seconds, and the operations of another one, by layer and kind."""
+
+    whole: float
+    parts: dict[_Key, list[_Operation]]
+
+    def seconds(self, key: _Key) -> float:
+        return _sum(self.parts.get(key, ()))
+
+    @property
+    def all_parts(self) -> float:
+        return sum(map(_sum, self.parts.values()))
+
+
+def _typical(rounds: Sequence[_Round]) -> tuple[LayerTime, ...]:
+    """One entry a layer and kind of the first run (the others ran the same operations), and one for what lies between them.
+
+    The first quartile over the rounds is taken: a single operation is so short that other programs can only lengthen it.
+    """
     found = [
         LayerTime(
             layer=layer,
             kind=kind,
-            seconds=statistics.median(_sum(run.get((layer, kind), ())) for _, run in runs),
+            seconds=quartiles([run.seconds((layer, kind)) for run in rounds])[0],
             macs=sum(one.macs for one in operations),
             widths=max((one.widths for one in operations), key=len),
         )
-        for (layer, kind), operations in runs[0][1].items()
+        for (layer, kind), operations in rounds[0].parts.items()
     ]
-    rest = statistics.median(whole - sum(map(_sum, run.values())) for whole, run in runs)
-    return (*found, LayerTime(layer="", kind="overhead", seconds=max(0.0, rest)))
+    whole, parts = quartiles([run.whole for run in rounds])[0], quartiles([run.all_parts for run in rounds])[0]
+    return (*found, LayerTime(layer="", kind="overhead", seconds=max(0.0, whole - parts)))
 
 
 def _sum(operations: Sequence[_Operation]) -> float:

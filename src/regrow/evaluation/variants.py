@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from torch import Tensor, nn
 
-from regrow.errors import ConfigError, Fault
+from regrow.errors import ConfigError, Fault, PruningError
 from regrow.pruning.anything import prune_network
 
 Inputs = Tensor | tuple[Any, ...] | dict[str, Any]
@@ -45,8 +45,8 @@ def pruned_variants(
 ) -> list[Variant]:
     """The dense network first, then one small network a fraction, then the fraction nearest to 1/2 at each rounding.
 
-    A rounding that gives a network which is there already is left out. `options` go to `regrow.prune` as they are. Raises
-    `ConfigError` for fractions that are none, and what pruning raises.
+    A rounding to compare with is left out where it gives a network that is there already, or none at all. `options` go to
+    `regrow.prune` as they are. Raises `ConfigError` for fractions that are none, and what pruning raises.
     """
     _check(fractions, [round_to, *roundings])
     found = [Variant(name=DENSE, network=network, fraction=0.0)]
@@ -55,12 +55,22 @@ def pruned_variants(
     if middle is not None:
         asked += [(middle, rounding, True) for rounding in roundings if rounding != round_to]
     for fraction, rounding, compared in asked:
-        small, _ = prune_network(
-            network, example_inputs, fraction=fraction, round_to=rounding, criterion="random", verify=False, **options
-        )
-        known = any(_same_shapes(small, other.network) for other in found)
-        if not (compared and known):
-            name = f"{fraction:g}" if not compared else f"{fraction:g}, to {rounding}"
+        try:
+            small, _ = prune_network(
+                network,
+                example_inputs,
+                fraction=fraction,
+                round_to=rounding,
+                criterion="random",
+                verify=False,
+                **options,
+            )
+        except PruningError:
+            if not compared:
+                raise
+            continue  # no width of this network is a multiple of a rounding that nobody asked for by name
+        if not (compared and any(_same_shapes(small, other.network) for other in found)):
+            name = f"{fraction:g}, to {rounding}" if compared else f"{fraction:g}"
             found.append(Variant(name=name, network=small, fraction=fraction, round_to=rounding, compared=compared))
     return found
 
