@@ -153,3 +153,17 @@ def test_attention_heads_are_known_as_such(tmp_path: Path) -> None:
     widths = tuple(group.channels if group.name in prunable.heads else group.channels // 2 for group in prunable.groups)
     small = network_at(replace(spec, widths=widths), access, 0)
     assert small(made_up_images(spec)).shape == (2, 10)
+
+
+def test_a_saved_program_is_traced_and_drawn_small_like_any_other_network(tmp_path: Path) -> None:
+    layers = nn.Sequential(nn.Conv2d(1, 32, 3), nn.BatchNorm2d(32), nn.ReLU(), nn.Flatten(), nn.Linear(32 * 36, 10))
+    dynamic = ({0: torch.export.Dim("batch", min=2, max=64)},)
+    program = torch.export.export(layers, (torch.randn(2, *SHAPE),), dynamic_shapes=dynamic)
+    torch.export.save(program, tmp_path / "network.pt2")
+    spec, access = named(tmp_path, "network.pt2")
+    assert prunable_of(spec, access).widths == (32,)
+    small = network_at(replace(spec, widths=(8,)), access, 0)
+    weight = small.get_parameter("graph_module.4.weight")
+    assert weight.shape == (10, 8 * 36)
+    assert weight.std().item() == pytest.approx(1 / math.sqrt(3 * 8 * 36), rel=0.1)
+    assert small.train()(made_up_images(spec)).shape == (2, 10)

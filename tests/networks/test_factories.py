@@ -103,3 +103,15 @@ def test_a_file_that_was_changed_since_the_study_was_read_is_refused(tmp_path: P
     path.write_text(NETS + "\n# changed\n")
     with pytest.raises(ConfigError, match="was changed after the study was read"):
         own_network("nets:build", spec, access)
+
+
+def test_only_the_folder_in_use_is_on_pythons_path_and_an_installed_one_keeps_its_place(tmp_path: Path) -> None:
+    before = list(sys.path)
+    write_nets(tmp_path / "one")
+    write_nets(tmp_path / "two")
+    network(tmp_path / "one")
+    network(tmp_path / "two")
+    assert sys.path == [str(tmp_path / "two"), *before]
+    with pytest.raises(ConfigError, match="must be a function"):
+        network(tmp_path, "torchvision.models.resnet:__all__")
+    assert sys.path == before

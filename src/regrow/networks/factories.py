@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 _IMPORTED: Final[dict[str, tuple[str, str]]] = {}
 """Folder and origin of every module that was imported here."""
 
+_ADDED: Final[set[str]] = set()
+"""Folders that were put on Python's path here, one at a time."""
+
 
 def own_network(name: str, spec: NetworkSpec, access: Access) -> Factory:
     """The factory at `module:attribute`.
@@ -54,8 +57,7 @@ def _import(module: str, access: Access, spec: NetworkSpec) -> ModuleType:
     importlib.invalidate_caches()
     if _IMPORTED.get(module) != (access.place, spec.origin):
         _forget(module)
-    if access.place:
-        sys.path[:] = [access.place, *(entry for entry in sys.path if entry != access.place)]
+    _look_in(access.place)
     try:
         found = importlib.import_module(module)
     except ModuleNotFoundError as error:
@@ -67,6 +69,14 @@ def _import(module: str, access: Access, spec: NetworkSpec) -> ModuleType:
         )
     _IMPORTED[module] = (access.place, spec.origin)
     return found
+
+
+def _look_in(folder: str) -> None:
+    """Let Python find modules in one folder; where it does anyway, its order stays, so that nothing hides the standard library."""
+    sys.path[:] = [entry for entry in sys.path if entry not in _ADDED]
+    if folder and folder not in sys.path:
+        _ADDED.add(folder)
+        sys.path.insert(0, folder)
 
 
 def _forget(module: str) -> None:
