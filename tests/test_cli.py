@@ -27,10 +27,10 @@ class TestUsage:
         assert (done.code, done.out) == (2, "")
         assert "Traceback" not in done.err
 
-    def test_help_names_the_five_commands(self) -> None:
+    def test_help_names_every_command(self) -> None:
         done = called("--help")
         assert done.code == 0
-        assert all(f"\n  {name} " in done.out for name in ("list", "check", "plan", "run", "report"))
+        assert all(f"\n  {name} " in done.out for name in ("list", "check", "plan", "run", "report", "latency"))
 
     def test_a_closed_pipe_is_no_traceback(self) -> None:
         command = f"{sys.executable} -m regrow list networks --json | head -c 1"

@@ -43,6 +43,7 @@ finally:
 COMMANDS = [
     ["--help"],
     ["run", "--help"],
+    ["latency", "--help"],
     ["--version"],
     ["list", "networks"],
     ["list", "sources"],
@@ -116,6 +117,9 @@ SETTINGS_AND_TABLES = [
     "regrow.config.load",
     "regrow.data.datasets",
     "regrow.data.settings",
+    "regrow.evaluation.blame",
+    "regrow.evaluation.kinds",
+    "regrow.evaluation.setup",
     "regrow.networks.prunable",
     "regrow.networks.settings",
     "regrow.networks.sources",

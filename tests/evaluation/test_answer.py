@@ -83,6 +83,12 @@ def test_a_reason_is_told_once() -> None:
     assert second.endswith("norm layers, which became 1.1x as fast.")
 
 
+def test_where_nobody_is_to_blame_or_nobody_looked_it_says_so() -> None:
+    rows = (row(0.0, DENSE_TIMES.seconds), row(0.5, (2.0, 2.0, 4.0)))
+    assert "nobody is to blame" in answer(*rows, blames={"0.5": ()}).sentences[0]
+    assert answer(*rows).sentences[0].endswith("Measure eager mode too to see which layers are to blame.")
+
+
 def test_a_small_network_that_is_slower_is_told_as_slower() -> None:
     found = answer(row(0.0, DENSE_TIMES.seconds), row(None, (8.0, 8.0, 16.0)))
     assert found.sentences[0].startswith("mine: MACs fall 4.0x, but time rises 2.00x on this machine")

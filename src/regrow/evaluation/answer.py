@@ -19,6 +19,12 @@ WORTH_ROUNDING: Final = 1.05
 """A rounding is recommended where it makes the network this many times as fast: less may be noise."""
 
 
+_NOBODY: Final = (
+    "Operation by operation, each became as much faster as it should, so nobody is to blame: this machine has other work, or its caches "
+    "are too small for both networks. Measure longer."
+)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
     """One network on one backend."""
@@ -135,10 +141,12 @@ class Latency:
         head = f"{_subject(row)}: MACs fall {row.mac_cut:.1f}x, {_time(row)} on this machine ({self._how(row)})"
         if not row.is_slow:
             return f"{head}: {_percent(row.efficiency)} of the MAC cut comes true."
-        found = self.blames.get(row.name, ())
-        why = told(found, frozenset(known))
+        found = self.blames.get(row.name)
+        if found is None:
+            return f"{head}. Measure eager mode too to see which layers are to blame."
+        why = told(found, frozenset(known)) or _NOBODY
         known.update(one.reason for one in found)
-        return f"{head}. {why}" if why else f"{head}."
+        return f"{head}. {why}"
 
     def _how(self, row: Row) -> str:
         threads = f"{self.setup.threads} thread{'' if self.setup.threads == 1 else 's'}"
