@@ -41,12 +41,12 @@ def concluded(attempt: Attempt, on: str) -> Tracing:
         families = group_up(places, produced, solve(demands), led, extents)
         system = system_of(demands, families, attributes)
         settled = settle(system, couple=couple)
-        demands.united += settled.coupled
+        demands.coupled += settled.coupled
         if not settled.coupled:
             break
-    stay = {families.groups[number].name: reason for number, reason in settled.stay.items()}
+    everything = families
     links = tuple(tuple(sorted(link)) for link in settled.links)
-    if stay:
+    if settled.stay:
         families, links = _without(families, settled.stay, links)
         system = replace(system, families=families)
     return Tracing(
@@ -59,7 +59,8 @@ def concluded(attempt: Attempt, on: str) -> Tracing:
         _system=system,
         _places=tuple(places),
         _produced=frozenset(produced),
-        _stay=stay,
+        _everything=everything,
+        _stay=settled.stay,
     )
 
 

@@ -65,6 +65,8 @@ class Demands:
     def __init__(self) -> None:
         self.count = 1
         self.united: list[tuple[IdArray, IdArray]] = []
+        self.coupled: list[tuple[IdArray, IdArray]] = []
+        """Axes that were united only because nothing else makes them equally long."""
         self.frozen: list[Frozen] = []
         self.grids: list[Grid] = []
         self.led: list[IdArray] = []

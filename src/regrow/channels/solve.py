@@ -70,7 +70,7 @@ def _flatten(label: IdArray) -> None:
 def solve(demands: Demands, frozen: Sequence[IdArray] = ()) -> Atoms:
     """Classes and atoms of all ids; `frozen` are more ids that stay."""
     zeros = [entry.ids for entry in demands.frozen] + list(frozen)
-    label = components(demands.count, demands.united, zeros)
+    label = components(demands.count, demands.united + demands.coupled, zeros)
     for _ in range(_ROUNDS):
         pairs, stay = _consequences(demands.grids, label)
         if not pairs and not stay:

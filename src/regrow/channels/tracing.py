@@ -51,7 +51,8 @@ class Tracing:
     _system: System
     _places: tuple[Place, ...]
     _produced: frozenset[tuple[str, int]]
-    _stay: dict[str, str]
+    _everything: Families
+    _stay: dict[int, str]
 
     def corrections(self, widths: Sequence[int]) -> tuple[Correction, ...]:
         """The Python numbers that change when every group keeps as many channels as `widths` says.
@@ -116,5 +117,5 @@ class Tracing:
     @functools.cached_property
     def frozen(self) -> tuple[Frozen, ...]:
         """Weights with output channels that cannot go, and why."""
-        entries = frozen_channels(self._demands, self._families, self._places, self._produced, self._stay)
+        entries = frozen_channels(self._demands, self._everything, self._places, self._produced, self._stay)
         return tuple(Frozen(*entry) for entry in entries)

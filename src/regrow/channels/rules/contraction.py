@@ -120,14 +120,29 @@ def convolution(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
     else:
         made = _grouped(demands, x, weight, groups)
     demands.lead(made)
-    for ids in [labels_of(x).axes[0], *labels_of(x).axes[2:], *w.axes[2:]]:
+    for ids in [labels_of(x).axes[0], *w.axes[2:]]:
         _keep(demands, ids)
-    axes = [None, made, *([None] * (out.dim() - 2))]
+    axes = [None, made, *_image_axes(demands, x, weight, args)]
     zero = w.zero
     if bias is not None:
         made = demands.meet([made, labels_of(bias).axes[0]], "has a bias that keeps its size")
         zero = zero and labels_of(bias).zero
     put(out, axes, zero)
+
+
+def _image_axes(demands: Demands, x: Tensor, weight: Tensor, args: Args) -> list[Ids]:
+    """The axes that the kernel slides along. Where it has one place and steps by one, every position stays by itself."""
+    axes = labels_of(x).axes[2:]
+    steps = [
+        [int(value) for value in setting] * (1 if len(setting) > 1 else len(axes)) for setting in (args[3], args[4])
+    ]
+    result: list[Ids] = []
+    for place, ids in enumerate(axes):
+        alone = weight.shape[2 + place] == 1 and steps[0][place] == 1 and steps[1][place] == 0
+        if not alone:
+            _keep(demands, ids)
+        result.append(ids if alone else None)
+    return result
 
 
 def _keep(demands: Demands, ids: Ids) -> None:
