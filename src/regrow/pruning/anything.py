@@ -14,6 +14,7 @@ from regrow.channels.carve import carve
 from regrow.channels.trace import Tracing, trace
 from regrow.channels.verify import Verification
 from regrow.channels.verify import verify as compare
+from regrow.pruning.attention_scale import fold_scale
 from regrow.pruning.choice import choose
 from regrow.pruning.report import Report, Untouched, reported
 from regrow.pruning.scores import Criterion
@@ -98,7 +99,6 @@ def prune_network(
     Raises `ConfigError` for arguments that fit no network or not this one, and `PruningError` where the network cannot be traced or
     copied, where nothing would be removed, and where verification fails.
     """
-    del keep_attention_scale
     wish = Wish(
         fraction=fraction,
         ignore=(ignore,) if isinstance(ignore, str) else tuple(ignore),
@@ -113,11 +113,12 @@ def prune_network(
     checked = UNASKED
     if verify:
         checked = compare(network, small, architecture, tracing, example_inputs, outputs)
+    folded = fold_scale(network, small, architecture, tracing, example_inputs) if keep_attention_scale else ()
     return Pruned(
         network=small,
         architecture=architecture,
         tracing=tracing,
-        notes=(*tracing.notes, *choice.notes),
+        notes=(*tracing.notes, *choice.notes, *folded),
         verification=checked,
         _dense=network,
         _inputs=example_inputs,
