@@ -193,6 +193,7 @@ def test_a_plan_traces_and_counts(tmp_path: Path) -> None:
     assert {row["kind"]: row["done"] for row in planned["stages"]}["trace"] == 1
     (network,) = planned["networks"]
     assert network["groups"][0] == {"name": "stem", "channels": 6}
+    assert any(note.startswith("nets:build width=6: ") and "output" in note for note in planned["notes"])
     (architecture,) = planned["architectures"]
     assert architecture["widths"] == [3, 6, 12]
 

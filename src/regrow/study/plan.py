@@ -31,6 +31,9 @@ Row = dict[str, Any]
 _CHEAP = ("trace", "cost", "trial")
 """Kinds that a plan does itself, because the list of stages depends on them."""
 
+_SHOWN = 3
+"""Notes of one network that a plan shows."""
+
 
 def describe(study: Study, out: Path, *, measure: bool = True) -> Row:
     """Stages, arms with their epochs and learning rates, MACs and estimated seconds of a study. Opens no data, trains nothing.
@@ -62,7 +65,7 @@ def describe(study: Study, out: Path, *, measure: bool = True) -> Row:
         "architectures": [_architecture(study, comparison, store) for comparison, _ in found.arms],
         "arms": [row for comparison, plans in found.arms for row in _arms(study, comparison, plans)],
         "estimated_seconds": None if None in seconds else math.fsum(seconds) / slots,
-        "notes": _notes(study),
+        "notes": [*_notes(study), *_whole(found)],
     }
 
 
@@ -137,7 +140,8 @@ def _networks(found: Expansion, store: Store) -> list[Row]:
     for comparison, _ in found.arms:
         columns = {"network": network_name(comparison.dense), "data": comparison.facts.label}
         groups = [{"name": group.name, "channels": group.channels} for group in comparison.prunable.groups]
-        rows[str(columns)] = columns | {"groups": groups} | (store.result(cost_stage(comparison.dense).key) or {})
+        more = {"groups": groups, "notes": list(comparison.prunable.notes)}
+        rows[str(columns)] = columns | more | (store.result(cost_stage(comparison.dense).key) or {})
     return list(rows.values())
 
 
@@ -163,6 +167,15 @@ def _arms(study: Study, comparison: Comparison, plans: Iterable[ArmPlan]) -> Ite
             "seeds": len(study.seed_list),
             "lr": "tuned on validation" if study.retrain.tune_lr else "as the dense network's",
         }
+
+
+def _whole(found: Expansion) -> Iterable[str]:
+    """What of networks from elsewhere cannot be pruned or only changed; the first few things of each."""
+    noted = {network_name(comparison.dense): comparison.prunable.notes for comparison, _ in found.arms}
+    for name, notes in noted.items():
+        more = [f"and {len(notes) - _SHOWN} more (--json shows all)"] if len(notes) > _SHOWN else []
+        if notes:
+            yield f"{name}: {'; '.join([*notes[:_SHOWN], *more])}."
 
 
 def _notes(study: Study) -> list[str]:
