@@ -54,8 +54,8 @@ def test_it_reads_as_a_table() -> None:
         "  MACs of the example inputs: 97.6 k before, 10.4 k after (-89 %)\n"
         "\n"
         "group  channels  kept\n"
-        "stem         12  6\n"
-        "inner        10  5\n"
+        "stem         12     6\n"
+        "inner        10     5\n"
         "\n"
         "not pruned  channels  reason\n"
         "head               4  it is an output of the network\n"
@@ -64,6 +64,23 @@ def test_it_reads_as_a_table() -> None:
         "  a note\n"
         "\n"
         "verification: equal to 1e-7"
+    )
+
+
+def test_it_is_told_to_programs() -> None:
+    found = example().to_json()
+    assert found["groups"][0] == {"group": "stem", "channels": 12, "kept": 6}
+    assert found["parameters"] == {"dense": 1610, "small": 168}
+    assert found["not_pruned"] == [{"what": "head", "channels": 4, "reason": "it is an output of the network"}]
+    assert replace(example(), macs=None).to_json()["macs"] is None
+
+
+def test_notes_that_say_the_same_of_many_places_are_one_line() -> None:
+    notes = [*(f"blocks.{number}.norm: statistics change" for number in range(6)), "plain", "one.place: something else"]
+    text = str(replace(example(), notes=tuple(notes)))
+    assert (
+        "  statistics change: blocks.0.norm, blocks.1.norm, blocks.2.norm, blocks.3.norm and 2 more\n  plain\n  one.place: some"
+        in text
     )
 
 

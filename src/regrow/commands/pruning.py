@@ -120,7 +120,7 @@ def _share(text: str) -> float:
 def _dense(
     name: str, checkpoint: Path | None, classes: int | None, shape: tuple[int, int, int] | None, trust: bool
 ) -> tuple[nn.Module, Tensor]:
-    """The dense network in eval mode, and images that it takes."""
+    """The dense network in eval mode, and an image that it takes."""
     if checkpoint is not None and not checkpoint.is_file():
         rule = f"there is no file {str(checkpoint)!r}"
         raise ConfigError(faults=[Fault(where="--checkpoint", key="", rule=rule, hint="Give the path of its weights.")])
@@ -135,7 +135,7 @@ def _dense(
         )
     else:
         load_weights_file(dense, checkpoint)
-    return dense.eval(), made_up_images(spec)
+    return dense.eval(), made_up_images(spec, 1)
 
 
 def _shipped(pruned: Pruned, images: Tensor, out: Path, *, onnx: bool, program: bool) -> dict[str, str]:
@@ -160,7 +160,7 @@ def _measured(name: str, dense: nn.Module, pruned: Pruned, images: Tensor, secon
     from regrow.evaluation.latency import latency
     from regrow.study.machine import commit, machine, versions
 
-    answer = latency(dense, images[:1], small={"pruned": pruned.network}, seconds=seconds)
+    answer = latency(dense, images, small={"pruned": pruned.network}, seconds=seconds)
     provenance = {**machine(), "versions": versions(), "commit": commit()}
     return {"network": name, "shape": list(images.shape[1:]), **answer.to_json(), "provenance": provenance}
 

@@ -59,7 +59,8 @@ def fold_scale(
         folded = _Attentions()
         _run(small, example_inputs, folded)
         if before and _equal(folded.results, scaled.results):
-            return (f"the attention scale of the dense network was folded into {', '.join(before)}",)
+            more = f" and {len(before) - 4} more tensors" if len(before) > 4 else ""
+            return (f"the attention scale of the dense network was folded into {', '.join([*before][:4])}{more}",)
         _restore(small, before)
     raise _impossible()
 

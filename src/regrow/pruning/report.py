@@ -171,5 +171,10 @@ def _short(number: int) -> str:
 
 
 def _columns(rows: Sequence[tuple[str, object, object]]) -> list[str]:
-    first, second = max(len(row[0]) for row in rows), max(len(str(row[1])) for row in rows)
-    return [f"{name:<{first}}  {channels!s:>{second}}  {rest}" for name, channels, rest in rows]
+    """Three columns under their headings: numbers stand right, words left."""
+    first, second, third = (max(len(str(row[place])) for row in rows) for place in range(3))
+    numbers = all(isinstance(row[2], int) for row in rows[1:])
+    return [
+        f"{name:<{first}}  {channels!s:>{second}}  " + (f"{rest!s:>{third}}" if numbers else str(rest))
+        for name, channels, rest in rows
+    ]
