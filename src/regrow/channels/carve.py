@@ -86,14 +86,14 @@ def _resize(
     """The numbers that modules hold follow the new sizes: those that forward reads, and those that layers of PyTorch show."""
     corrected = {(one.module, one.attribute) for one in corrections}
     dense = dict(network.named_modules())
+    first = {id(tensor): name for name, tensor in named_tensors(network).items()}  # masks know tied tensors by their first names
     for name, module in small.named_modules():
-        own = dict(_own_tensors(module))
-        prefix = f"{name}." if name else ""
-        if not own or not any(f"{prefix}{key}" in masks for key in own):
+        cuts = {key: masks.get(first[id(tensor)], {}) for key, tensor in _own_tensors(dense[name]) if id(tensor) in first}
+        if not any(cuts.values()):
             continue
-        kept = {key: masks[f"{prefix}{key}"][0] for key in own if 0 in masks.get(f"{prefix}{key}", {})}
-        sizes = leaf_sizes(dense[name], {key: tuple(tensor.shape) for key, tensor in own.items()}, kept)
-        for attribute, size in sizes.items():
+        kept = {key: axes[0] for key, axes in cuts.items() if 0 in axes}
+        shapes = {key: tuple(tensor.shape) for key, tensor in _own_tensors(module)}
+        for attribute, size in leaf_sizes(dense[name], shapes, kept).items():
             if (name, attribute) not in corrected:
                 write_size(module, attribute, size)
     correct(small, corrections)

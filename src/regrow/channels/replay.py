@@ -39,30 +39,32 @@ from regrow.networks.zoo import NETWORKS
 from regrow.randomness import derive_seed, seeded
 
 
-def regrow(architecture: Architecture, factory: Factory, *seed: int | str) -> nn.Module:
+def regrow(architecture: Architecture, factory: Factory, seed: int | str = 0, *more: int | str) -> nn.Module:
     """The small network with fresh weights on the CPU; equal seed, equal bits, whatever the dense network's weights and seed were.
 
+    `seed`, with `more` words or numbers, says what the weights are for: `regrow(architecture, factory, 3, "scratch")`.
     `factory` takes no arguments and builds the *dense* network anew at every call, without loading trained weights. Networks of the zoo
     build themselves at the small widths and need none of this. Where a replay is impossible, tensors are cut from a dense draw with
     their standard deviation corrected, and a `RedrawWarning` names them and says why. torch's, NumPy's and Python's global random
     numbers are left as they were. Raises `PruningError` where the factory does not build the network that was pruned.
     """
+    seeds = (seed, *more)
     if architecture.dense is not None and architecture.dense.name in NETWORKS:
-        return build(architecture.pruned_spec(), *seed)
-    recording = _recorded(factory, seed)
+        return build(architecture.pruned_spec(), *seeds)
+    recording = _recorded(factory, seeds)
     reason = ""
     for eager in (True, False):
         plan = _plan(architecture, recording)
         try:
-            network, given = _replayed(plan, factory, seed, eager=eager)
+            network, given = _replayed(plan, factory, seeds, eager=eager)
         except Exception as error:  # whatever the author's constructor does not bear about small shapes
             reason = f"{type(error).__name__}: {error}"
         else:
-            unseen = _unseen(network, plan, given, factory, seed)
+            unseen = _unseen(network, plan, given, factory, seeds)
             return _finished(network, plan, unseen)
         if recording.on_meta:
-            recording = _recorded(factory, seed, on_meta=False)
-    return _finished(_built(factory, seed), _plan(architecture, recording), [], reason)
+            recording = _recorded(factory, seeds, on_meta=False)
+    return _finished(_built(factory, seeds), _plan(architecture, recording), [], reason)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -21,7 +21,7 @@ from regrow.channels.ids import Entry, Ids
 from regrow.channels.onmeta import named_tensors, sharing_copy
 from regrow.channels.rules.normalisation import reduced_axes
 from regrow.channels.sizes import Diary, Extent, IdArray, Size
-from regrow.channels.watch import counted, function_name, plain_functions, sized
+from regrow.channels.watch import counted, function_name, plain_functions, sized, tensor_first
 
 Masks = Mapping[str, Mapping[int, Tensor]]
 Kept = Callable[[IdArray], Tensor]
@@ -90,7 +90,7 @@ class Silence(TorchFunctionMode):
         adapted = _ADAPTED.get(name) if entry is not None else None
         if adapted is None or entry is None:
             return func(*args, **kwargs)
-        return adapted(self, func, args, kwargs, entry)
+        return adapted(self, func, *tensor_first(args, kwargs), entry)
 
     def _size(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], entry: Entry) -> Any:
         if len(entry.axes) != args[0].dim():

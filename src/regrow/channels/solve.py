@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from regrow.channels.ids import Demands, Grid
 from regrow.channels.sizes import IdArray
 
-_DEEPEST: Final = 4
-"""Atoms of one position, at most; what would have more stays."""
+_DEPTHS: Final = (3, 8)
+"""Atoms of one position, at most: tried in turn, as nearly all networks need two. A position that would have more stays."""
 
 _ROUNDS: Final = 60
 
@@ -70,15 +70,22 @@ def _flatten(label: IdArray) -> None:
 def solve(demands: Demands, frozen: Sequence[IdArray] = ()) -> Atoms:
     """Classes and atoms of all ids; `frozen` are more ids that stay."""
     zeros = [entry.ids for entry in demands.frozen] + list(frozen)
-    label = components(demands.count, demands.united + demands.coupled, zeros)
+    label = _settled(demands, components(demands.count, demands.united + demands.coupled, zeros))
+    for depth in _DEPTHS:
+        table, over = _expand(demands.grids, label, depth)
+        if over is None:
+            return Atoms(table)
+    return solve(demands, [*frozen, over]) if over is not None else Atoms(table)
+
+
+def _settled(demands: Demands, label: IdArray) -> IdArray:
+    """The classes once every grid agrees with them; all grids stay where that cannot be had."""
     for _ in range(_ROUNDS):
         pairs, stay = _consequences(demands.grids, label)
         if not pairs and not stay:
-            return Atoms(_expand(demands.grids, label))
+            return label
         label = components(demands.count, pairs, stay, label)
-    return Atoms(
-        _expand([], components(demands.count, [], [ids for grid in demands.grids for ids in _ids_of(grid)], label))
-    )
+    return components(demands.count, [], [ids for grid in demands.grids for ids in _ids_of(grid)], label)
 
 
 def _ids_of(grid: Grid) -> tuple[IdArray, IdArray, IdArray]:
@@ -142,29 +149,31 @@ def _collisions(
         stay += [rows[clash], rows[clash + 1]]
 
 
-def _expand(grids: Sequence[Grid], label: IdArray) -> NDArray[np.int64]:
-    """Atoms of all ids, shape (depth, ids)."""
-    table = np.zeros((_DEEPEST, len(label)), dtype=np.int64)
+def _expand(grids: Sequence[Grid], label: IdArray, depth: int) -> tuple[NDArray[np.int64], IdArray | None]:
+    """Atoms of all ids, shape (depth, ids), and the ids that have more atoms than that."""
+    table = np.zeros((depth, len(label)), dtype=np.int64)
     table[0] = label
     live = [grid for grid in grids if label[grid.cells].any() and label[grid.rows].any() and label[grid.columns].any()]
-    for _ in range(_DEEPEST):
+    over: list[IdArray] = []
+    for _ in range(max(_DEPTHS)):
         before = table.copy()
-        for grid in live:
-            _fill(table, grid, label)
+        over = [ids for grid in live if len(ids := _fill(table, grid, label))]
         if (table == before).all():
             break
     table = table[:, label]
-    depth = int((table != 0).any(axis=1).sum())
-    return table[: max(1, depth)]
+    used = int((table != 0).any(axis=1).sum())
+    return table[: max(1, used)], np.concatenate(over) if over else None
 
 
-def _fill(table: NDArray[np.int64], grid: Grid, label: IdArray) -> None:
+def _fill(table: NDArray[np.int64], grid: Grid, label: IdArray) -> IdArray:
+    """Write the atoms of a grid's cells; returns the cells that have more than fit."""
     rows, columns = label[grid.rows], label[grid.columns]
-    shape = (_DEEPEST, len(rows), len(columns))
+    depth = len(table)
+    shape = (depth, len(rows), len(columns))
     both = np.concatenate(
         [
-            np.broadcast_to(table[:, rows][:, :, None], shape).reshape(_DEEPEST, -1),
-            np.broadcast_to(table[:, columns][:, None, :], shape).reshape(_DEEPEST, -1),
+            np.broadcast_to(table[:, rows][:, :, None], shape).reshape(depth, -1),
+            np.broadcast_to(table[:, columns][:, None, :], shape).reshape(depth, -1),
         ]
     )
     both = -np.sort(-both, axis=0)
@@ -172,4 +181,5 @@ def _fill(table: NDArray[np.int64], grid: Grid, label: IdArray) -> None:
     both = -np.sort(-both, axis=0)
     cells = label[grid.cells]
     real = (cells != 0) & (np.repeat(rows, len(columns)) != 0) & (np.tile(columns, len(rows)) != 0)
-    table[:, cells[real]] = both[:_DEEPEST, real]
+    table[:, cells[real]] = both[:depth, real]
+    return np.asarray(cells[real & (both[depth:] != 0).any(axis=0)])

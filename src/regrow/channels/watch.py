@@ -37,7 +37,15 @@ class Watch(TorchFunctionMode):
         handler = HANDLERS.get(function_name(func))
         if handler is None:
             return func(*args, **(kwargs or {}))
-        return handler(self.demands, func, args, kwargs or {})
+        return handler(self.demands, func, *tensor_first(args, kwargs or {}))
+
+
+def tensor_first(args: Args, kwargs: Named) -> tuple[Args, Named]:
+    """The arguments with the tensor that the call is about in front: `torch.mean(input=x, dim=1)` is `torch.mean(x, dim=1)`."""
+    name = next((name for name in ("input", "query", "tensor") if isinstance(kwargs.get(name), Tensor)), None)
+    if args or name is None:
+        return args, kwargs
+    return (kwargs[name],), {key: value for key, value in kwargs.items() if key != name}
 
 
 def function_name(func: Any) -> str:
@@ -125,12 +133,35 @@ def _repeat(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
     given = args[1:] or tuple(kwargs.values())
     times = given[0] if given and isinstance(given[0], (tuple, list, torch.Size)) else given
     labels, offset = labels_of(out), len(times) - args[0].dim()
-    for axis, count in enumerate(times):
-        alone = axis < offset or args[0].shape[axis - offset] == 1
+    for place, count in enumerate(times):
+        axis = place + max(0, -offset)  # `tile` may be given fewer numbers than there are axes
+        alone = axis < offset or args[0].shape[axis - max(0, offset)] == 1
         if alone:
             demands.follow(count, labels.axes[axis], out.shape[axis], "repeat")
         elif isinstance(count, Size):
             demands.follow(count, None, int(count), "repeat")
+    return out
+
+
+def _repeat_interleave(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
+    """`x.repeat_interleave(n, dim)`: how often each position stands there."""
+    out = func(*args, **kwargs)
+    times = args[1] if len(args) > 1 else kwargs.get("repeats")
+    dim = args[2] if len(args) > 2 else kwargs.get("dim")
+    if isinstance(times, int) and int(times) > 1 and out.dim():
+        axis = (dim or 0) % out.dim()
+        _, copies = demands.part(labels_of(out).axes[axis], [out.shape[axis] // int(times), int(times)])
+        demands.follow(times, copies, int(times), "repeat_interleave")
+    return out
+
+
+def _like_other(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
+    """`x.expand_as(y)`, `x.view_as(y)`, `torch.broadcast_tensors(x, y)`: sizes that another tensor has."""
+    out = func(*args, **kwargs)
+    tensors = [out, args[1] if len(args) > 1 else kwargs["other"]] if isinstance(out, Tensor) else list(out)
+    for axis, size in enumerate(tensors[0].shape):
+        if size > 1:
+            demands.meet([labels_of(tensor).axes[axis] for tensor in tensors], "takes the size of another tensor")
     return out
 
 
@@ -147,7 +178,7 @@ def _split(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
     """`x.split(n, dim)`, `x.split([n, m], dim)`, `torch.split`."""
     out = func(*args, **kwargs)
     x = args[0]
-    lengths = args[1] if len(args) > 1 else next(iter(kwargs.values()))
+    lengths = args[1] if len(args) > 1 else next(value for key, value in kwargs.items() if key != "dim")
     dim = int(kwargs.get("dim", args[2] if len(args) > 2 else 0)) % x.dim()
     pieces = [labels_of(piece).axes[dim] for piece in out]
     lengths = [lengths] if isinstance(lengths, int) else lengths
@@ -156,6 +187,26 @@ def _split(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
     for length, ids, piece in zip(lengths, pieces, out, strict=False):
         demands.follow(length, ids, piece.shape[dim], "split")
     return out
+
+
+def _tensor_split(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
+    """`x.tensor_split(n, dim)`: pieces of equal length, or cut at the places given."""
+    out = func(*args, **kwargs)
+    x = args[0]
+    places = args[1] if len(args) > 1 else next(value for key, value in kwargs.items() if key != "dim")
+    dim = _SPLIT_ALONG.get(func.__name__, int(kwargs.get("dim", args[2] if len(args) > 2 else 0))) % max(2, x.dim())
+    dim = min(dim, x.dim() - 1)
+    if isinstance(places, (list, tuple)):
+        for place in places:
+            _bound(demands, x, dim, place)
+    elif isinstance(places, int) and x.shape[dim] % int(places) == 0:
+        demands.equal_lengths([labels_of(piece).axes[dim] for piece in out])
+    else:
+        demands.freeze(labels_of(x).axes[dim], "is cut into pieces of different lengths")
+    return out
+
+
+_SPLIT_ALONG: Final = {"hsplit": 1, "vsplit": 0, "dsplit": 2}
 
 
 def _narrow(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
@@ -313,7 +364,10 @@ HANDLERS: Final[dict[str, Handler]] = {
     **dict.fromkeys(("repeat", "tile"), _repeat),
     "unflatten": _unflatten,
     **dict.fromkeys(("split", "split_with_sizes", "unsafe_split"), _split),
+    **dict.fromkeys(("tensor_split", "hsplit", "vsplit", "dsplit"), _tensor_split),
     "narrow": _narrow,
+    "repeat_interleave": _repeat_interleave,
+    **dict.fromkeys(("expand_as", "view_as", "reshape_as", "broadcast_tensors"), _like_other),
     **dict.fromkeys(("__getitem__", "__setitem__"), _getitem),
     **dict.fromkeys(("zeros", "ones", "full", "empty", "new_zeros", "new_ones", "new_full", "new_empty"), _created),
     **dict.fromkeys(("arange", "linspace", "eye", "randperm", "tril_indices", "triu_indices"), _counted),

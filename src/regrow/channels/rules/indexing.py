@@ -20,6 +20,7 @@ def index(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
     """`x[i, :, j]` with tensors of indices."""
     del kwargs
     labels, indices = labels_of(args[0]), list(args[1])
+    _freeze_all(demands, indices, "is an index")
     width = [max(1, entry.dim()) if entry is not None and _is_mask(entry) else 1 for entry in indices]
     axes: list[Ids] = []
     places: list[int] = []
@@ -39,6 +40,12 @@ def index(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
     put(out, [*axes[:start], *([None] * n_new), *axes[start:]], labels.zero)
 
 
+def _freeze_all(demands: Demands, tensors: Any, reason: str) -> None:
+    for tensor in tensors_in(tensors):
+        for ids in labels_of(tensor).axes:
+            demands.freeze(ids, reason)
+
+
 def _is_mask(entry: Tensor) -> bool:
     return str(entry.dtype) in {"torch.bool", "torch.uint8"}
 
@@ -48,6 +55,7 @@ def index_select(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
     del kwargs
     labels = labels_of(args[0])
     dim = args[1] % max(1, len(labels.axes))
+    _freeze_all(demands, args[2], "is an index")
     demands.freeze(labels.axes[dim], PICKED)
     put(out, [None if axis == dim else ids for axis, ids in enumerate(labels.axes)], labels.zero)
 
@@ -94,6 +102,7 @@ def index_put(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
     """`x[i] = values`: indexed axes stay; axes after them lie on those of the values."""
     del kwargs
     x, values = labels_of(args[0]), labels_of(args[2])
+    _freeze_all(demands, args[1], "is an index")
     n_indexed = sum(max(1, entry.dim()) if entry is not None and _is_mask(entry) else 1 for entry in args[1])
     axes = list(x.axes)
     for axis in range(n_indexed):
@@ -111,8 +120,9 @@ def index_put(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
 
 def roi(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
     """Regions cut out of feature maps, (N, C, H, W) -> (regions, C, height, width): channels stay apart."""
-    del demands, kwargs
+    del kwargs
     labels = labels_of(args[0])
+    _freeze_all(demands, args[1], "says where to read")
     for result in tensors_in(out):
         axes = (
             [None, labels.axes[1], None, None] if result.dim() == 4 and len(labels.axes) == 4 else [None] * result.dim()
@@ -124,8 +134,9 @@ def grid_sample(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
     """Values read between pixels, at places that the data chooses: channels stay apart."""
     del kwargs
     labels = labels_of(args[0])
-    for ids in labels_of(args[1]).axes:
-        demands.freeze(ids, "says where to read")
+    _freeze_all(demands, args[1], "says where to read")
+    for ids in labels.axes[2:]:
+        demands.freeze(ids, "is an image axis that is read between its pixels")
     put(out, [labels.axes[0], labels.axes[1], *([None] * (out.dim() - 2))], labels.zero)
 
 
@@ -133,9 +144,7 @@ def deformable(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
     """Deformable convolution: input, weight, offset, mask, bias."""
     del kwargs
     x, weight = labels_of(args[0]), labels_of(args[1])
-    for tensor in args[2:4]:
-        for ids in labels_of(tensor).axes:
-            demands.freeze(ids, "says where to read")
+    _freeze_all(demands, args[2:4], "says where to read")
     demands.unite(x.axes[1], weight.axes[1], "is convolved with an axis that keeps its size")
     demands.unite(weight.axes[0], labels_of(args[4]).axes[0], "has a bias that keeps its size")
     demands.lead(weight.axes[0])
@@ -144,8 +153,6 @@ def deformable(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
 
 def unknown(demands: Demands, out: Any, args: Args, kwargs: Named, name: str = "") -> None:
     """An operation that no rule describes: everything that it touches stays."""
-    for tensor in tensors_in((args, kwargs)):
-        for ids in labels_of(tensor).axes:
-            demands.freeze(ids, f"there is no rule for the operation {name}")
+    _freeze_all(demands, (args, kwargs), f"there is no rule for the operation {name}")
     for result in tensors_in(out):
         put(result, [None] * result.dim())

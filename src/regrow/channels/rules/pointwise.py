@@ -75,8 +75,12 @@ def _zero(
             all(covering) and len(labelled) == sum(isinstance(value, Tensor) for value in operands) and _no_number(args)
         )
     if name in QUOTIENTS:
-        return covering[0] and isinstance(args[0], Tensor)
+        return covering[0] and isinstance(args[0], Tensor) and (name != "pow" or _is_positive(args[1]))
     return False
+
+
+def _is_positive(exponent: Any) -> bool:
+    return isinstance(exponent, (int, float)) and exponent > 0
 
 
 def _no_number(args: Sequence[Any]) -> bool:

@@ -64,10 +64,11 @@ def _recut(demands: Demands, mine: Sequence[tuple[int, Ids]], theirs: Sequence[i
 
 
 def strided(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
-    """`as_strided`: followed only where it leaves the sizes as they are."""
+    """`as_strided`: followed only where it leaves everything as it is."""
     del kwargs
-    labels = labels_of(args[0])
-    if tuple(out.shape) == tuple(args[0].shape):
+    x = args[0]
+    labels = labels_of(x)
+    if (out.shape, out.stride(), out.storage_offset()) == (x.shape, x.stride(), x.storage_offset()):
         put(out, labels.axes, labels.zero)
         return
     for ids in labels.axes:
