@@ -44,6 +44,11 @@ KEEPS_MUCH: dict[str, str] = {
     "in place: +=, relu_, x[:, :4] =": "the write's bound stands in the code, where nothing can correct it",
     "argmax and a code book": "channels that are chosen among by argmax stay",
     "unused parameters": "what no forward touches stays as it is",
+    "reflect and circular padding": "circular padding writes into an empty tensor",
+    "linear -> view -> conv": "the view's sizes stand in the code, where nothing can correct them",
+    "unflatten, unbind, stack": "the sizes stand in the code, where nothing can correct them",
+    "topk over tokens": "gather takes an index for every channel",
+    "data-dependent control flow": "the branch that was not taken stays as it is",
     "train-mode-only head": "what only train mode uses may stay as it is",
 }
 """Constructs of which an engine may keep more than half, and why."""

@@ -267,13 +267,14 @@ class KeywordInputs(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.left, self.right, self.head = nn.Linear(10, 24), nn.Linear(8, 24), nn.Linear(24, 5)
+        self.left, self.right = nn.Linear(10, 24), nn.Linear(8, 24)
+        self.hidden, self.head = nn.Linear(24, 40), nn.Linear(40, 5)
 
     def forward(self, *, first: Tensor, second: Tensor | None = None) -> Tensor:
         x = self.left(first)
         if second is not None:
             x = x + self.right(second)
-        return self.head(x.relu())
+        return self.head(self.hidden(x.relu()).relu())
 
 
 class Checkpointed(nn.Module):
