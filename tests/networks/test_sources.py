@@ -101,10 +101,10 @@ def test_a_program_is_named_without_its_folder_and_known_by_its_content(tmp_path
 
 
 def test_a_module_inside_a_package_is_found_without_importing_the_package(tmp_path: Path) -> None:
-    path = write_nets(tmp_path, "mine.zoo.nets")
-    (tmp_path / "mine" / "__init__.py").write_text("raise RuntimeError('imported')")
-    assert find_module("mine.zoo.nets", tmp_path) == (path, str(tmp_path))
-    assert "mine" not in sys.modules
+    path = write_nets(tmp_path, "unseen.zoo.nets")
+    (tmp_path / "unseen" / "__init__.py").write_text("raise RuntimeError('imported')")
+    assert find_module("unseen.zoo.nets", tmp_path) == (path, str(tmp_path))
+    assert "unseen" not in sys.modules
 
 
 def test_the_folder_of_the_study_comes_before_what_is_installed(tmp_path: Path) -> None:
