@@ -14,9 +14,11 @@ result is one line of JSON in `--out`. How exactness is found out: `tests/channe
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import json
 import multiprocessing
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -105,8 +107,9 @@ def keep_others(path: Path, jobs: set[Job]) -> None:
 def sweep(jobs: list[Job], workers: int, seconds: float, results: Path) -> None:
     """Judge all jobs, `workers` at a time; a network that takes too long is ended and counts as failed."""
     load(jobs)
-    began = time.monotonic()
+    began, made_with = time.monotonic(), origin()
     for place, record in enumerate(outcomes(jobs, workers, seconds), start=1):
+        record["made_with"] = made_with
         with results.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
         print(f"[{place}/{len(jobs)}] {line(record)}", flush=True)
@@ -123,6 +126,16 @@ def load(jobs: list[Job]) -> None:
     for group in {group for group, _ in jobs}:
         names(group)
     benchmarks.exactness.judge.judge("constructs", "channel shuffle")  # what is imported on first use
+
+
+def origin() -> str:
+    """Commit and versions."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    packages = ("torch", "torchvision", "timm", "transformers")
+    versions = ", ".join(f"{name} {importlib.metadata.version(name).partition('+')[0]}" for name in packages)
+    return f"regrow {commit or 'of no commit'}, {versions}"
 
 
 def outcomes(jobs: list[Job], workers: int, seconds: float) -> Iterator[dict[str, Any]]:
