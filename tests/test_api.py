@@ -102,6 +102,7 @@ def test_a_file_that_is_no_text_is_refused(folder: Path) -> None:
         ({"out": "regrow-runs"}, "regrow run digits"),
         ({"out": "my runs", "workers": 2}, "regrow run digits --out 'my runs' --workers 2"),
         ({"set": ["seeds=3", "margin=2.0"]}, "regrow run digits --set seeds=3 --set margin=2.0"),
+        ({"trust": True}, "regrow run digits --trust"),
     ],
 )
 def test_the_command_that_repeats_a_run(arguments: dict[str, Any], command: str) -> None:

@@ -52,6 +52,15 @@ class TestCheck:
             "    Did you mean 0.3?",
         ]
 
+    def test_code_of_ones_own_is_asked_for_and_not_run(self, tmp_path: Path) -> None:
+        (tmp_path / "nets.py").write_text("raise RuntimeError('imported')")
+        path = tmp_path / "tiny.toml"
+        path.write_text(STUDY.replace('"vgg11"', '"nets:build"').replace("width = 0.0625", ""))
+        done = called("check", str(path))
+        assert (done.code, done.out) == (2, "")
+        assert "network.name" in done.err and "--trust" in done.err
+        assert called("check", str(path), "--trust").code == 0
+
     def test_faults_are_told_to_programs_too(self) -> None:
         done = called("check", "digits", "--set", "prune.fraction=30", "--json")
         answer = json.loads(done.out)

@@ -13,6 +13,7 @@ it is, whether building it runs code that the study's reader must trust.
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib.util
 import re
 import sys
@@ -240,10 +241,18 @@ def _located(settings: NetworkSettings, source: Source, name: str, folder: Path)
         path = (folder / name).expanduser()
         if not path.is_file():
             return _fault("name", f"there is no such file: {path}", "Write the path from the study file's folder.")
-        return f"sha256 {file_digest(path)}", str(path.resolve())
+        status = path.stat()
+        return f"sha256 {_digest(path, status.st_size, status.st_mtime_ns)}", str(path.resolve())
     module = name.partition(":")[0]
     found = find_module(module, folder)
     return _no_module(settings.name, module, folder) if found is None else (f"sha256 {file_digest(found[0])}", found[1])
+
+
+@functools.lru_cache(maxsize=16)
+def _digest(path: Path, size: int, changed: int) -> str:
+    """SHA-256 of a file that may be large; a study is looked at again and again."""
+    del size, changed  # they tell one content of the file from another
+    return file_digest(path)
 
 
 def _no_module(name: str, module: str, folder: Path) -> Fault:
