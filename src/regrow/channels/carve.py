@@ -86,9 +86,13 @@ def _resize(
     """The numbers that modules hold follow the new sizes: those that forward reads, and those that layers of PyTorch show."""
     corrected = {(one.module, one.attribute) for one in corrections}
     dense = dict(network.named_modules())
-    first = {id(tensor): name for name, tensor in named_tensors(network).items()}  # masks know tied tensors by their first names
+    first = {
+        id(tensor): name for name, tensor in named_tensors(network).items()
+    }  # masks know tied tensors by their first names
     for name, module in small.named_modules():
-        cuts = {key: masks.get(first[id(tensor)], {}) for key, tensor in _own_tensors(dense[name]) if id(tensor) in first}
+        cuts = {
+            key: masks.get(first[id(tensor)], {}) for key, tensor in _own_tensors(dense[name]) if id(tensor) in first
+        }
         if not any(cuts.values()):
             continue
         kept = {key: axes[0] for key, axes in cuts.items() if 0 in axes}

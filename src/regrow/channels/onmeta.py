@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from regrow.channels.values import know
+
 
 def meta_copy(network: nn.Module) -> tuple[nn.Module, dict[str, Tensor]]:
     """A copy whose tensors have no numbers, and its tensors by their first names."""
@@ -44,6 +46,8 @@ def named_tensors(network: nn.Module) -> list[tuple[str, Tensor]]:
 
 def _without_numbers(tensor: Tensor) -> Tensor:
     empty = torch.empty_like(tensor, device="meta")
+    if not tensor.is_floating_point() and not tensor.is_complex():
+        know(empty, tensor)
     return nn.Parameter(empty, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else empty
 
 
@@ -58,7 +62,10 @@ def _same_numbers(tensor: Tensor) -> Tensor:
 def moved(value: Any, device: torch.device | str) -> Any:
     """Nested tuples, lists and dicts with their tensors on another device."""
     if isinstance(value, Tensor):
-        return value.to(device)
+        there = value.to(device)
+        if there.is_meta and not value.is_meta and not value.is_floating_point():
+            know(there, value)
+        return there
     if isinstance(value, dict):
         return {key: moved(item, device) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

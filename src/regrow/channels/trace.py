@@ -7,9 +7,12 @@ more in train mode where that takes other ways. Nothing is guessed: an operation
 
 from __future__ import annotations
 
+import dis
 import functools
+import itertools
 import re
 import sys
+import types
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Final
@@ -18,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from regrow.channels import shortcuts, values
 from regrow.channels.attributes import mark
 from regrow.channels.conclusion import Attempt, concluded
 from regrow.channels.ids import Demands
@@ -37,15 +41,15 @@ _NORM_NAMES: Final = re.compile(r"(layer|rms|group|batch|instance|simple)_?norm|
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Applies the rule of every primitive operation to what it was given and what it returned."""
 
-    def __init__(self, demands: Demands) -> None:
+    def __init__(self, demands: Demands, on_meta: bool) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.demands = demands
+        self.demands, self.on_meta = demands, on_meta
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(self, func: Any, kinds: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Every primitive operation."""
         kwargs = kwargs or {}
-        out = func(*args, **kwargs)
         given = tensors_in((args, kwargs))
+        out = values.run(shortcuts.run, func, args, kwargs, given) if self.on_meta else func(*args, **kwargs)
         data = any(labels_of(tensor).data for tensor in given)
         rule_of(func)(self.demands, out, args, kwargs)
         if not data and given:
@@ -81,7 +85,7 @@ def _first_that_runs(network: nn.Module, inputs: Any, outputs: Any, allow: Seque
     for on, copied in (("meta", meta_copy), ("values", sharing_copy)):
         if on == "values" and device.type == "meta":
             continue
-        attempt = _attempt(*copied(network), allow)
+        attempt = _attempt(*_copy(network, copied), allow)
         args = moved(inputs, "meta" if on == "meta" else device)
         try:
             _run(attempt, args, outputs)
@@ -91,6 +95,17 @@ def _first_that_runs(network: nn.Module, inputs: Any, outputs: Any, allow: Seque
         _train_mode(attempt, args, outputs)
         return attempt, on
     raise PruningError(f"the network cannot run on the example inputs. {errors[-1] if errors else ''}".strip())
+
+
+def _copy(network: nn.Module, copied: Any) -> tuple[nn.Module, dict[str, Tensor]]:
+    try:
+        copy: tuple[nn.Module, dict[str, Tensor]] = copied(network)
+    except Exception as error:
+        raise PruningError(
+            f"{type(network).__name__} cannot be copied ({type(error).__name__}: {error}), and what is traced is a copy of it. "
+            "Give the class a __deepcopy__ method, or remove what cannot be copied before pruning."
+        ) from error
+    return copy
 
 
 def _attempt(copy: nn.Module, tensors: dict[str, Tensor], allow: Sequence[str]) -> Attempt:
@@ -143,11 +158,13 @@ def _run(attempt: Attempt, inputs: Any, outputs: Any) -> None:
 
 def _forward(attempt: Attempt, args: tuple[Any, ...], kwargs: dict[str, Any], outputs: Any) -> None:
     demands = attempt.demands
+    on_meta = all(tensor.is_meta for tensor in attempt.tensors.values())
     fastpath = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
         written_out = torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH)
-        with torch.no_grad(), written_out, plain_functions(), Watch(demands), Recorder(demands):
+        untouched = torch.random.fork_rng(devices=[])  # whoever traces goes on with the random numbers that he had
+        with torch.no_grad(), untouched, written_out, plain_functions(), Watch(demands), Recorder(demands, on_meta):
             result = attempt.copy(*args, **kwargs)
     finally:
         torch.backends.mha.set_fastpath_enabled(fastpath)
@@ -187,10 +204,22 @@ def _asks_for_mode(network: nn.Module) -> bool:
 
 @functools.cache
 def _class_asks(kind: Any) -> bool:
-    """Whether a class's own methods read `self.training` for anything but dropout."""
-    for value in vars(kind).values():
-        code = getattr(value, "__code__", None)
-        names = set(code.co_names) if code is not None else set()
-        if "training" in names and not names & _HARMLESS:
-            return True
-    return False
+    """Whether a class's methods, inherited ones too, read `self.training` for anything but to hand it to dropout."""
+    own = (parent for parent in kind.__mro__ if not parent.__module__.startswith("torch.nn.modules"))
+    return any(
+        _reads_mode(value.__code__) for parent in own for value in vars(parent).values() if hasattr(value, "__code__")
+    )
+
+
+def _reads_mode(code: types.CodeType) -> bool:
+    if "training" not in code.co_names:
+        return False
+    if not set(code.co_names) & _HARMLESS:
+        return True
+    steps = [
+        step for step in dis.get_instructions(code) if step.opname not in {"CACHE", "COPY", "TO_BOOL", "UNARY_NOT"}
+    ]
+    return any(
+        one.argval == "training" and one.opname == "LOAD_ATTR" and "JUMP" in other.opname
+        for one, other in itertools.pairwise(steps)
+    )

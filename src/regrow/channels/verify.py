@@ -72,7 +72,7 @@ def verify(
         expected, trail = run(inputs, outputs)
     except DivergedError as reason:
         return Verification(False, None, None, f"the network's path depends on the values of its inputs ({reason})")
-    found, other = _small(small, inputs, outputs)
+    found, other = _small(small, inputs, outputs, trail)
     error, tolerance = _difference(expected, found)
     if not error <= tolerance:
         raise PruningError(
@@ -80,6 +80,8 @@ def verify(
             f"of their largest number, more than {tolerance:.0e}; they part at {_first_apart(trail, other)}. Nothing was returned. Leave "
             "the layers around it out with ignore=, and please report the network."
         )
+    if nothing := _nothing_to_compare(expected):
+        return Verification(False, None, None, nothing)
     allowed = [*tracing.notes]
     if tracing.scales(architecture.widths):
         allowed.append("numbers that the code computes from sizes, such as 1 / sqrt(head size), follow the new sizes")
@@ -102,29 +104,36 @@ class _Dense:
     def __call__(self, inputs: Any, outputs: Any) -> tuple[list[Tensor], Trail]:
         shell = silenced(self.network, self.point)
         mode = Silence(shell, self.masks, self.tracing.journal, self._kept, self.point)
+        trail: Trail = []
         with plain_functions():
-            return _ran(shell, inputs, outputs, mode)
+            return _ran(shell, inputs, outputs, mode, trail), trail
 
     def _kept(self, ids: Any) -> Tensor:
         return torch.from_numpy(self.tracing.kept(ids, self.indices))
 
 
-def _small(small: nn.Module, inputs: Any, outputs: Any) -> tuple[list[Tensor], Trail]:
+def _small(small: nn.Module, inputs: Any, outputs: Any, dense: Trail) -> tuple[list[Tensor], Trail]:
     modes = {module: module.training for module in small.modules()}
+    trail: Trail = []
     try:
-        return _ran(small.eval(), inputs, outputs, contextlib.nullcontext())
+        return _ran(small.eval(), inputs, outputs, contextlib.nullcontext(), trail), trail
+    except Exception as error:
+        place = next((name for name, _ in dense[len(trail) :]), "") or "the network's own code"
+        raise PruningError(
+            f"the small network cannot run on the example inputs: {type(error).__name__} at {place}: {error}. Nothing was returned. "
+            "Leave the layers around it out with ignore=, and please report the network."
+        ) from error
     finally:
         for module, training in modes.items():
             module.training = training
 
 
-def _ran(network: nn.Module, inputs: Any, outputs: Any, mode: Any) -> tuple[list[Tensor], Trail]:
+def _ran(network: nn.Module, inputs: Any, outputs: Any, mode: Any, trail: Trail) -> list[Tensor]:
     args, kwargs = as_call(inputs)
-    trail: Trail = []
     with torch.no_grad(), torch.random.fork_rng(devices=[]), _watched(network, trail), _one_path(), mode:
         torch.manual_seed(0)
         result = network(*args, **kwargs)
-    return [tensor for _, tensor in contract(result, outputs)[0]], trail
+    return [tensor for _, tensor in contract(result, outputs)[0]]
 
 
 @contextlib.contextmanager
@@ -177,6 +186,16 @@ def _difference(expected: Sequence[Tensor], found: Sequence[Tensor]) -> tuple[fl
         apart = float((one.double() - other.double()).abs().max()) if one.numel() else 0.0
         worst = max(worst, apart / scale if scale > 0 else apart) if apart == apart else float("inf")
     return worst, tolerance or 1.0
+
+
+def _nothing_to_compare(outputs: Sequence[Tensor]) -> str:
+    """Why equal outputs say nothing; empty where they do."""
+    numbers = [tensor for tensor in outputs if tensor.is_floating_point() and tensor.numel()]
+    if not numbers:
+        return "the network returns no floating-point numbers, and only these are compared"
+    if not any(bool((tensor != 0).any()) for tensor in numbers):
+        return "all outputs are zero for these example inputs; give inputs of other numbers"
+    return ""
 
 
 def _first_apart(trail: Trail, other: Trail) -> str:

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from regrow.channels import cuts
 from regrow.channels.ids import Demands, Ids
-from regrow.channels.labels import labels_of, put
+from regrow.channels.labels import labels_of, put, tensors_in
 from regrow.channels.sizes import Extent, IdArray, Size
 
 Args = Sequence[Any]
@@ -155,14 +156,28 @@ def _repeat_interleave(demands: Demands, func: Any, args: Args, kwargs: Named) -
     return out
 
 
-def _like_other(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
-    """`x.expand_as(y)`, `x.view_as(y)`, `torch.broadcast_tensors(x, y)`: sizes that another tensor has."""
+def _view_as(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
+    """`x.view_as(y)`: the sizes of another tensor."""
     out = func(*args, **kwargs)
-    tensors = [out, args[1] if len(args) > 1 else kwargs["other"]] if isinstance(out, Tensor) else list(out)
-    for axis, size in enumerate(tensors[0].shape):
+    other = args[1] if len(args) > 1 else kwargs["other"]
+    for axis, size in enumerate(out.shape):
         if size > 1:
-            demands.meet([labels_of(tensor).axes[axis] for tensor in tensors], "takes the size of another tensor")
+            demands.unite(labels_of(out).axes[axis], labels_of(other).axes[axis], "takes the size of another tensor")
     return out
+
+
+def _broadcast(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
+    """`x.expand_as(y)`, `torch.broadcast_tensors(x, y)`: copies along the axes that another tensor has."""
+    out = func(*args, **kwargs)
+    for result in [out] if isinstance(out, Tensor) else out:
+        put(result, [_longest(demands, tensors_in((args, kwargs)), result, back) for back in range(-result.dim(), 0)])
+    return out
+
+
+def _longest(demands: Demands, tensors: Sequence[Tensor], out: Tensor, back: int) -> Ids:
+    """Ids of the axis `back` (counted from the last) of those tensors that are not broadcast along it."""
+    having = [one for one in tensors if one.dim() >= -back and one.shape[back] == out.shape[back] > 1]
+    return demands.meet([labels_of(one).axes[back] for one in having], "takes the size of another tensor")
 
 
 def _unflatten(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
@@ -172,99 +187,6 @@ def _unflatten(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
     sizes = kwargs.get("sizes", args[2] if len(args) > 2 else ())
     _follow_all(demands, out, sizes, "unflatten", int(dim) % args[0].dim())
     return out
-
-
-def _split(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
-    """`x.split(n, dim)`, `x.split([n, m], dim)`, `torch.split`."""
-    out = func(*args, **kwargs)
-    x = args[0]
-    lengths = args[1] if len(args) > 1 else next(value for key, value in kwargs.items() if key != "dim")
-    dim = int(kwargs.get("dim", args[2] if len(args) > 2 else 0)) % x.dim()
-    pieces = [labels_of(piece).axes[dim] for piece in out]
-    lengths = [lengths] if isinstance(lengths, int) else lengths
-    if len(lengths) == 1 and len(out) == 1:
-        return out
-    for length, ids, piece in zip(lengths, pieces, out, strict=False):
-        demands.follow(length, ids, piece.shape[dim], "split")
-    return out
-
-
-def _tensor_split(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
-    """`x.tensor_split(n, dim)`: pieces of equal length, or cut at the places given."""
-    out = func(*args, **kwargs)
-    x = args[0]
-    places = args[1] if len(args) > 1 else next(value for key, value in kwargs.items() if key != "dim")
-    dim = _SPLIT_ALONG.get(func.__name__, int(kwargs.get("dim", args[2] if len(args) > 2 else 0))) % max(2, x.dim())
-    dim = min(dim, x.dim() - 1)
-    if isinstance(places, (list, tuple)):
-        for place in places:
-            _bound(demands, x, dim, place)
-    elif isinstance(places, int) and x.shape[dim] % int(places) == 0:
-        demands.equal_lengths([labels_of(piece).axes[dim] for piece in out])
-    else:
-        demands.freeze(labels_of(x).axes[dim], "is cut into pieces of different lengths")
-    return out
-
-
-_SPLIT_ALONG: Final = {"hsplit": 1, "vsplit": 0, "dsplit": 2}
-
-
-def _narrow(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
-    """`x.narrow(dim, start, length)`."""
-    out = func(*args, **kwargs)
-    values = dict(zip(("input", "dim", "start", "length"), args, strict=False)) | dict(kwargs)
-    x = args[0]
-    dim = int(values["dim"]) % x.dim()
-    start, length = values["start"], values["length"]
-    _bound(demands, x, dim, start)
-    _bound(demands, x, dim, start + length)
-    return out
-
-
-def _bound(demands: Demands, x: Tensor, dim: int, place: int) -> None:
-    """A place along an axis that the code names: it follows the number of positions left before it."""
-    ids = labels_of(x).axes[dim]
-    size = x.shape[dim]
-    if ids is None or int(place) == 0 or (int(place) >= size and not isinstance(place, Size)):
-        return
-    if int(place) < 0:
-        demands.follow(-place, ids[int(place) :], -int(place), "a slice from the end")
-    else:
-        demands.follow(place, ids[: int(place)], min(int(place), size), "a slice")
-    if not isinstance(place, Size):
-        demands.freeze(ids, f"a slice writes the number {int(place)}")
-
-
-def _getitem(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
-    """`x[:, :n]`: the bounds of slices are followed, all else is the business of the primitive operations."""
-    out = func(*args, **kwargs)
-    if isinstance(args[0], Tensor):
-        _slices(demands, args[0], args[1])
-    return out
-
-
-def _slices(demands: Demands, x: Tensor, key: Any) -> None:
-    if not labels_of(x).live:
-        return
-    entries = list(key) if isinstance(key, tuple) else [key]
-    axis = 0
-    for place, entry in enumerate(entries):
-        if entry is Ellipsis:
-            axis = x.dim() - sum(_consumes(later) for later in entries[place + 1 :])
-            continue
-        bounds = (entry.start, entry.stop) if isinstance(entry, slice) else ()
-        for bound in (bound for bound in bounds if isinstance(bound, int)):
-            _bound(demands, x, axis, bound)
-        axis += _consumes(entry)
-
-
-def _consumes(entry: Any) -> int:
-    """Axes of the tensor that one entry of an index stands for."""
-    if entry is None or isinstance(entry, bool):
-        return 0
-    if isinstance(entry, Tensor) and entry.dtype in (torch.bool, torch.uint8):
-        return entry.dim()
-    return 1
 
 
 def _created(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
@@ -363,12 +285,13 @@ HANDLERS: Final[dict[str, Handler]] = {
     **dict.fromkeys(("expand", "broadcast_to"), _expand),
     **dict.fromkeys(("repeat", "tile"), _repeat),
     "unflatten": _unflatten,
-    **dict.fromkeys(("split", "split_with_sizes", "unsafe_split"), _split),
-    **dict.fromkeys(("tensor_split", "hsplit", "vsplit", "dsplit"), _tensor_split),
-    "narrow": _narrow,
+    **dict.fromkeys(("split", "split_with_sizes", "unsafe_split"), cuts.split),
+    **dict.fromkeys(("tensor_split", "hsplit", "vsplit", "dsplit"), cuts.tensor_split),
+    "narrow": cuts.narrow,
     "repeat_interleave": _repeat_interleave,
-    **dict.fromkeys(("expand_as", "view_as", "reshape_as", "broadcast_tensors"), _like_other),
-    **dict.fromkeys(("__getitem__", "__setitem__"), _getitem),
+    **dict.fromkeys(("view_as", "reshape_as"), _view_as),
+    **dict.fromkeys(("expand_as", "broadcast_tensors"), _broadcast),
+    **dict.fromkeys(("__getitem__", "__setitem__"), cuts.getitem),
     **dict.fromkeys(("zeros", "ones", "full", "empty", "new_zeros", "new_ones", "new_full", "new_empty"), _created),
     **dict.fromkeys(("arange", "linspace", "eye", "randperm", "tril_indices", "triu_indices"), _counted),
     **dict.fromkeys(

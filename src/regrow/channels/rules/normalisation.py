@@ -161,11 +161,11 @@ def reduced_axes(name: str, args: Args, kwargs: Named, ndim: int) -> set[int]:
     return {int(dim) % max(1, ndim) for dim in chosen} if ndim else set()
 
 
-def pool(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
+def pool(demands: Demands, out: Any, args: Args, kwargs: Named, name: str = "") -> None:
     """Pools and interpolations: batch and channels stay apart, the image axes keep their sizes."""
     del kwargs
     labels = labels_of(args[0])
-    n_spatial = max(1, len(labels.axes) - 2)
+    n_spatial = int(next(letter for letter in name if letter.isdigit()))
     for ids in labels.axes[len(labels.axes) - n_spatial :]:
         demands.freeze(ids, "is an image axis of a pool or an interpolation")
     axes = [*labels.axes[: len(labels.axes) - n_spatial], *([None] * n_spatial)]

@@ -130,7 +130,11 @@ def expand(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
     for axis, size in enumerate(out.shape):
         same = axis >= offset and x.shape[axis - offset] == size
         axes.append(labels.axes[axis - offset] if same else _copies(demands, out, x, axis))
-    put(out, axes, labels.zero)
+    put(out, axes, labels.zero and len(labels.live) == len(_live(axes)))  # a copy that goes holds what the others hold
+
+
+def _live(axes: Sequence[Ids]) -> list[Ids]:
+    return [ids for ids in axes if ids is not None]
 
 
 def _copies(demands: Demands, out: Tensor, x: Tensor, axis: int) -> Ids:
@@ -152,7 +156,7 @@ def repeat(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
             axes.append(_copies(demands, out, x, axis))
         else:
             axes.append(None if ids is None else np.tile(ids, int(count)))
-    put(out, axes, labels.zero)
+    put(out, axes, labels.zero and len(labels.live) == len(_live(axes)))
 
 
 def repeat_interleave(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:

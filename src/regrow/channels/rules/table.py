@@ -166,7 +166,7 @@ def rule_of(operation: Any) -> Rule:
     name = operation_name(operation)
     rule = RULES.get(name)
     named = functools.partial
-    if rule is normalisation.reduction or rule is pointwise.pointwise:
+    if rule in (normalisation.reduction, normalisation.pool, pointwise.pointwise):
         return named(rule, name=name)
     if rule is not None:
         return rule
