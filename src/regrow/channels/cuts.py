@@ -39,8 +39,8 @@ def tensor_split(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
     out = func(*args, **kwargs)
     x = args[0]
     places = args[1] if len(args) > 1 else next(value for key, value in kwargs.items() if key != "dim")
-    dim = _SPLIT_ALONG.get(func.__name__, int(kwargs.get("dim", args[2] if len(args) > 2 else 0))) % max(2, x.dim())
-    dim = min(dim, x.dim() - 1)
+    dim = int(kwargs.get("dim", args[2] if len(args) > 2 else 0)) % x.dim()
+    dim = min(_SPLIT_ALONG.get(func.__name__, dim), x.dim() - 1)
     if isinstance(places, (list, tuple)):
         for place in places:
             _bound(demands, x, dim, place)
