@@ -6,6 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from regrow.channels.carve import carve
+from regrow.channels.composition import compose
 from regrow.channels.fingerprint import fingerprint
 from regrow.channels.masks import mask_only
 from regrow.errors import ConfigError, PruningError
@@ -196,3 +198,16 @@ def test_a_small_network_that_computes_something_else_is_never_returned() -> Non
 
     with pytest.raises(PruningError, match=r"does not compute what the dense one does"):
         prune_network(Scaled().eval(), IMAGES)
+
+
+def test_two_prunings_in_a_row_are_one_architecture_of_the_dense_network() -> None:
+    network = small()
+    first = prune_network(network, IMAGES, fraction=0.25)
+    second = prune_network(first.network, IMAGES, fraction={"blocks*": 0.5, "*": 0.25})
+    once = carve(network, compose(first.architecture, second.architecture))
+    assert once.state_dict().keys() == second.network.state_dict().keys()
+    assert fingerprint(once) == fingerprint(second.network)
+    assert torch.equal(once(IMAGES), second.network(IMAGES))
+    assert [one.out_channels for one in (once.stem, once.left)] == [
+        one.out_channels for one in (second.network.stem, second.network.left)
+    ]
