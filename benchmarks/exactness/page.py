@@ -85,9 +85,18 @@ def loss(record: Record) -> float:
 
 def summary(records: list[Record]) -> str:
     """One row per set."""
-    lines = [
-        "| set | networks | exact in one of the ways | refused | wrong | failed | more than half lost | train a step | regrown, train a step |"
-    ]
+    columns = (
+        "set",
+        "networks",
+        "exact in one of the ways",
+        "refused",
+        "wrong",
+        "failed",
+        "more than half lost",
+        "train",
+        "regrown, train",
+    )
+    lines = ["| " + " | ".join(columns) + " |"]
     lines.append("| --- " * 9 + "|")
     lines += [summed(group, [record for record in records if record["set"] == group]) for group in SETS]
     return "\n".join([*lines, summed("all", records)])

@@ -345,6 +345,14 @@ class ScaleRecorder(TorchDispatchMode):
         return func(*args, **kwargs)
 
 
+def recorded(network: nn.Module, inputs: Any) -> list[tuple[str, float]]:
+    """The scales of one run, in order."""
+    recorder = ScaleRecorder()
+    with recorder, _without_fused_attention():
+        call(network, inputs)
+    return recorder.scales
+
+
 @contextmanager
 def _plain() -> Iterator[None]:
     with torch._C._DisableTorchDispatch():
@@ -512,15 +520,13 @@ def exactness(
     if not removed:
         return Exactness("no-op", math.nan, reason="nothing was removed", parameters=(sizes[0], sizes[1]))
     theirs = [leaves(pick(call(small, inputs))) for inputs in (first, second)]
-    recorder = ScaleRecorder()
-    with recorder, _without_fused_attention():
-        call(small, first)
+    scales = [recorded(small, inputs) for inputs in (first, second)]
     reference = copy.deepcopy(dense) if copied else dense
     errors: dict[str, float] = {}
     why = ""
     for readers in (False, True):
         silence(reference, removed, readers=readers)
-        error, why, needed = _compared(reference, removed, recorder.scales, theirs, (first, second), pick)
+        error, why, needed = _compared(reference, removed, scales, theirs, (first, second), pick)
         errors["exactB" if readers else needed] = error
         if error < THRESHOLD:
             return Exactness("exactB" if readers else needed, error, errors, parameters=(sizes[0], sizes[1]))
@@ -530,7 +536,7 @@ def exactness(
 def _compared(
     network: nn.Module,
     removed: Removed,
-    scales: Sequence[tuple[str, float]],
+    scales: list[list[tuple[str, float]]],
     theirs: list[list[Tensor]],
     inputs: tuple[Any, Any],
     pick: Callable[[Any], Any],
@@ -541,8 +547,8 @@ def _compared(
     """
     ours: list[list[Tensor]] = []
     needed = "exact"
-    for given, wanted in zip(inputs, theirs, strict=True):
-        reference = Reference(network, removed, scales)
+    for given, wanted, small_scales in zip(inputs, theirs, scales, strict=True):
+        reference = Reference(network, removed, small_scales)
         with reference.watching(), _without_fused_attention():
             ours.append(leaves(pick(call(network, given))))
         needed = max(needed, reference.needed)
