@@ -23,10 +23,20 @@ def mm(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
     _product(demands, out, args[0], args[1])
 
 
+def summed(demands: Demands, one: Ids, other: Ids, zero: bool, reason: str) -> None:
+    """Two axes are multiplied position by position and summed over: what goes must have added 0 (`zero`), or it stays."""
+    demands.unite(one, other, reason)
+    if not zero:
+        for ids in (one, other):
+            demands.freeze(ids, "is summed over, and its silent channels would not add 0")
+
+
 def _product(demands: Demands, out: Tensor, left: Tensor, right: Tensor, bias: Tensor | None = None) -> None:
     """(..., n, m) @ (..., m, p), batch axes alike."""
     one, other = labels_of(left), labels_of(right)
-    demands.unite(one.axes[-1], other.axes[-2], "is multiplied with an axis that keeps its size")
+    summed(
+        demands, one.axes[-1], other.axes[-2], one.zero or other.zero, "is multiplied with an axis that keeps its size"
+    )
     batch: list[Ids] = []
     for mine, yours in zip(one.axes[:-2], other.axes[:-2], strict=True):
         batch.append(demands.meet([mine, yours]))
@@ -61,7 +71,13 @@ def mv(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
     """(n, m) @ (m,)."""
     del kwargs
     matrix, vector = labels_of(args[0]), labels_of(args[1])
-    demands.unite(matrix.axes[1], vector.axes[0], "is multiplied with an axis that keeps its size")
+    summed(
+        demands,
+        matrix.axes[1],
+        vector.axes[0],
+        matrix.zero or vector.zero,
+        "is multiplied with an axis that keeps its size",
+    )
     demands.lead(matrix.axes[0])
     put(out, [matrix.axes[0]], matrix.zero)
 
@@ -69,8 +85,9 @@ def mv(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
 def dot(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
     """(m,) @ (m,)."""
     del kwargs
-    demands.unite(
-        labels_of(args[0]).axes[0], labels_of(args[1]).axes[0], "is multiplied with an axis that keeps its size"
+    one, other = labels_of(args[0]), labels_of(args[1])
+    summed(
+        demands, one.axes[0], other.axes[0], one.zero or other.zero, "is multiplied with an axis that keeps its size"
     )
     put(out, [])
 
@@ -79,7 +96,7 @@ def linear(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
     """(..., m) @ (p, m) transposed, plus bias."""
     x, weight = labels_of(args[0]), labels_of(args[1])
     bias = args[2] if len(args) > 2 else kwargs.get("bias")
-    demands.unite(x.axes[-1], weight.axes[1], "is multiplied with an axis that keeps its size")
+    summed(demands, x.axes[-1], weight.axes[1], x.zero or weight.zero, "is multiplied with an axis that keeps its size")
     demands.lead(weight.axes[0])
     axes = [*x.axes[:-1], weight.axes[0]]
     zero = weight.zero and (x.zero or not any(ids is not None for ids in x.axes[:-1]))
@@ -92,8 +109,16 @@ def bilinear(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
     """`nn.Bilinear`: (..., n) and (..., m) with a weight (p, n, m), as PyTorch spreads them out."""
     del kwargs
     one, weight, other = (labels_of(tensor) for tensor in args[:3])
-    demands.unite(one.axes[-1], weight.axes[1], "is multiplied with an axis that keeps its size")
-    demands.unite(other.axes[-1], weight.axes[2], "is multiplied with an axis that keeps its size")
+    summed(
+        demands, one.axes[-1], weight.axes[1], one.zero or weight.zero, "is multiplied with an axis that keeps its size"
+    )
+    summed(
+        demands,
+        other.axes[-1],
+        weight.axes[2],
+        other.zero or weight.zero,
+        "is multiplied with an axis that keeps its size",
+    )
     demands.lead(weight.axes[0])
     for ids in [*one.axes[:-1], *other.axes[:-1]]:
         demands.freeze(ids, "is a batch axis of a bilinear layer")
@@ -113,7 +138,13 @@ def convolution(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
     w = labels_of(weight)
     demands.block = None
     if groups == 1:
-        demands.unite(channels, w.axes[axis_in], "is convolved with an axis that keeps its size")
+        summed(
+            demands,
+            channels,
+            w.axes[axis_in],
+            labels_of(x).zero or w.zero,
+            "is convolved with an axis that keeps its size",
+        )
         made: Ids = w.axes[axis_out]
     elif transposed:
         made = _grouped_transposed(demands, x, weight, groups)
@@ -157,14 +188,14 @@ def _grouped(demands: Demands, x: Tensor, weight: Tensor, groups: int) -> Ids:
     made_blocks, _ = demands.part(w.axes[0], [groups, weight.shape[0] // groups])
     demands.unite(blocks, made_blocks, "is a group of a convolution that keeps its size")
     if weight.shape[1] > 1:
-        demands.unite(inside, w.axes[1], "is convolved with an axis that keeps its size")
+        summed(demands, inside, w.axes[1], labels_of(x).zero or w.zero, "is convolved with an axis that keeps its size")
     demands.block = blocks
     return w.axes[0]
 
 
 def _grouped_transposed(demands: Demands, x: Tensor, weight: Tensor, groups: int) -> Ids:
     channels, w = labels_of(x).axes[1], labels_of(weight)
-    demands.unite(channels, w.axes[0], "is convolved with an axis that keeps its size")
+    summed(demands, channels, w.axes[0], labels_of(x).zero or w.zero, "is convolved with an axis that keeps its size")
     blocks, _ = demands.part(w.axes[0], [groups, weight.shape[0] // groups])
     demands.block = blocks
     return demands.join([(groups, blocks), (weight.shape[1], w.axes[1])])
@@ -183,7 +214,9 @@ def attention(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
     """Scaled dot product attention on (batch, heads, tokens, head dimension), already grouped alike."""
     del kwargs
     query, key, value = (labels_of(tensor) for tensor in args[:3])
-    demands.unite(query.axes[-1], key.axes[-1], "is multiplied with an axis that keeps its size")
+    summed(
+        demands, query.axes[-1], key.axes[-1], query.zero or key.zero, "is multiplied with an axis that keeps its size"
+    )
     demands.unite(key.axes[-2], value.axes[-2], "is attended over")
     demands.freeze(key.axes[-2], "is attended over")
     heads: list[Ids] = []

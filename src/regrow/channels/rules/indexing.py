@@ -9,6 +9,7 @@ from torch import Tensor
 
 from regrow.channels.ids import Demands, Ids
 from regrow.channels.labels import labels_of, put, tensors_in
+from regrow.channels.rules.contraction import summed
 
 Args = Sequence[Any]
 Named = Mapping[str, Any]
@@ -145,7 +146,7 @@ def deformable(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
     del kwargs
     x, weight = labels_of(args[0]), labels_of(args[1])
     _freeze_all(demands, args[2:4], "says where to read")
-    demands.unite(x.axes[1], weight.axes[1], "is convolved with an axis that keeps its size")
+    summed(demands, x.axes[1], weight.axes[1], x.zero or weight.zero, "is convolved with an axis that keeps its size")
     demands.unite(weight.axes[0], labels_of(args[4]).axes[0], "has a bias that keeps its size")
     demands.lead(weight.axes[0])
     put(out, [None, weight.axes[0], None, None], weight.zero)
