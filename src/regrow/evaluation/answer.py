@@ -130,23 +130,30 @@ class Latency:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """One for each small network, on the first backend; then whether another rounding would pay."""
-        first = [row for row in self.rows if row.backend == self.rows[0].backend]
-        asked = [row for row in first if not row.compared and row.footprint != row.dense_footprint]
+        """One for each small network, led by the first backend; then, backend by backend, whether another rounding would pay."""
+        backends = dict.fromkeys(row.backend for row in self.rows)
+        asked = [row for row in self.rows if not row.compared and row.footprint != row.dense_footprint]
         known: set[str] = set()
-        return (*(self._sentence(row, known) for row in asked), *_rounding(first))
+        told_of = (self._sentence(row, known) for row in asked if row.backend == self.rows[0].backend)
+        tried = (_rounding([row for row in self.rows if row.backend == backend]) for backend in backends)
+        return (*told_of, *(sentence for found in tried for sentence in found))
 
     def _sentence(self, row: Row, known: set[str]) -> str:
         """Adds the reasons that it tells to `known`, so that none is told twice."""
         head = f"{_subject(row)}: MACs fall {row.mac_cut:.1f}x, {_time(row)} on this machine ({self._how(row)})"
+        others = "".join(
+            f" In {other.backend}: {_time(other)}."
+            for other in self.rows
+            if other.name == row.name and other.backend != row.backend
+        )
         if not row.is_slow:
-            return f"{head}: {_percent(row.efficiency)} of the MAC cut comes true."
+            return f"{head}: {_percent(row.efficiency)} of the MAC cut comes true.{others}"
         found = self.blames.get(row.name)
         if found is None:
-            return f"{head}. Measure eager mode too to see which layers are to blame."
+            return f"{head}. Measure eager mode too to see which layers are to blame.{others}"
         why = told(found, frozenset(known)) or _NOBODY
         known.update(one.reason for one in found)
-        return f"{head}. {why}"
+        return f"{head}. {why}{others}"
 
     def _how(self, row: Row) -> str:
         threads = f"{self.setup.threads} thread{'' if self.setup.threads == 1 else 's'}"
@@ -172,7 +179,7 @@ def _subject(row: Row) -> str:
 
 def _time(row: Row) -> str:
     if row.speed_up < 1:
-        return f"but time rises {1 / row.speed_up:.2f}x"
+        return f"time rises {1 / row.speed_up:.1f}x"
     return f"time {'only ' if row.is_slow else ''}{row.speed_up:.1f}x"
 
 
@@ -206,7 +213,7 @@ def _rounding(rows: Sequence[Row]) -> Iterator[str]:
     if found is None:
         return
     plain, best, gain = found
-    where = f"At fraction {plain.fraction:g}, rounding the widths to multiples of"
+    where = f"At fraction {plain.fraction:g} in {plain.backend}, rounding the widths to multiples of"
     if gain >= WORTH_ROUNDING:
         yield (
             f"{where} {best.round_to} makes the network {gain:.2f}x as fast as rounding to {plain.round_to}, "
