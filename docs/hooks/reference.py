@@ -250,7 +250,7 @@ def design_macs(name: str) -> tuple[int, int]:
 # ---- the command line
 
 
-COMMANDS: Final = ("list", "check", "plan", "run", "report", "latency")
+COMMANDS: Final = ("list", "check", "plan", "run", "report", "prune", "latency")
 """In the order in which a person meets them; `regrow --help` lists them all."""
 
 
