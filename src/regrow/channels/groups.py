@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from regrow.errors import PruningError
@@ -66,15 +68,26 @@ def keep_masks(
 
     `kept` gives the kept channels of each group by its name. Tensors and axes that no group touches are left out.
     """
-    masks: dict[str, dict[int, Tensor]] = {}
+    masks: dict[
+        str, dict[int, NDArray[np.bool_]]
+    ] = {}  # a dense block has thousands of slices: numpy's small steps are cheaper
     for group in groups:
-        keep_C = torch.zeros(group.channels, dtype=torch.bool)
+        keep_C = np.zeros(group.channels, dtype=np.bool_)
         keep_C[list(kept[group.name])] = True
+        laid_out: dict[tuple[int, int, tuple[int, ...] | None], NDArray[np.bool_]] = {(1, 1, None): keep_C}
         for part in group.slices:
             axes = masks.setdefault(part.tensor, {})
             if part.axis not in axes:
-                axes[part.axis] = torch.ones(tensors[part.tensor].shape[part.axis], dtype=torch.bool)
-            keep_here = keep_C if part.order is None else keep_C[list(part.order)]
-            keep_here = keep_here.repeat_interleave(part.repeat).repeat(part.tile)
+                axes[part.axis] = np.ones(tensors[part.tensor].shape[part.axis], dtype=np.bool_)
+            layout = (part.repeat, part.tile, part.order)
+            if layout not in laid_out:
+                laid_out[layout] = _laid_out(keep_C, part)
+            keep_here = laid_out[layout]
             axes[part.axis][part.start : part.start + len(keep_here)] &= keep_here
-    return masks
+    return {name: {axis: torch.from_numpy(keep) for axis, keep in axes.items()} for name, axes in masks.items()}
+
+
+def _laid_out(keep_C: NDArray[np.bool_], part: Slice) -> NDArray[np.bool_]:
+    """One value per channel as they stand along the axis of a slice."""
+    ordered = keep_C if part.order is None else keep_C[list(part.order)]
+    return np.tile(np.repeat(ordered, part.repeat), part.tile)
