@@ -67,7 +67,7 @@ def test_set_up_is_these_two_commands_and_no_others() -> None:
 
 
 def test_every_command_of_the_command_line_is_shown() -> None:
-    assert {arguments[0] for arguments in commands(README)} == {"list", "check", "plan", "run", "report"}
+    assert {arguments[0] for arguments in commands(README)} == {"list", "check", "plan", "run", "report", "prune", "latency"}
 
 
 @pytest.mark.parametrize(("page", "arguments"), SHELL, ids=named(SHELL))
@@ -136,9 +136,20 @@ def check_arguments(call: ast.Call) -> None:
         inspect.signature(called).bind(*call.args, **keywords)
 
 
-def test_python_example_of_the_readme_has_five_lines_or_fewer() -> None:
-    (text,) = blocks(README, "python")
+def test_first_python_example_of_the_readme_has_five_lines_or_fewer() -> None:
+    text = blocks(README, "python")[0]
     assert len([line for line in text.splitlines() if line.strip()]) <= 5
+
+
+def test_example_of_pruning_runs_as_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    scope: dict[str, Any] = {}
+    exec(compile(blocks(README, "python")[1], str(README), "exec"), scope)
+    small, fresh, again = (scope[name] for name in ("small", "fresh", "again"))
+    shapes = [tuple(tensor.shape) for tensor in small.parameters()]
+    assert [tuple(tensor.shape) for tensor in fresh.parameters()] == shapes
+    assert [tuple(tensor.shape) for tensor in again.parameters()] == shapes
+    assert small.layer1[0].conv1.out_channels == 32
 
 
 def folder_map() -> list[str]:
