@@ -155,3 +155,24 @@ def test_architectures_are_read_without_torch(tmp_path: Path) -> None:
         f"read_architecture(pathlib.Path({str(path)!r})); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("path", ["__class__", "config.__dict__.hidden", "config..size", ""])
+def test_a_correction_that_reaches_into_python_is_refused(path: str) -> None:
+    kept = {
+        "group": "a",
+        "channels": 2,
+        "indices": [0],
+        "slices": [{"tensor": "a.weight", "axis": 0, "start": 0, "repeat": 1, "tile": 1, "order": None}],
+    }
+    value = {
+        "format": "regrow-architecture-2",
+        "regrow": "0.1.0",
+        "fingerprint": "0" * 64,
+        "network": "x:Y",
+        "dense": None,
+        "kept": [kept],
+        "corrections": [{"module": "a", "attribute": path, "dense": 2, "small": 1}],
+    }
+    with pytest.raises(ConfigError, match=r"corrections\.0"):
+        Architecture.from_json(value)

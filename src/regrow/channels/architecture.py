@@ -104,6 +104,7 @@ class Architecture:
 
     def __post_init__(self) -> None:
         faults = _dense_faults(self.dense) if self.dense else []
+        faults += [_fault(f"corrections.{index}", rule) for index, rule in _correction_faults(self.corrections)]
         faults = faults or (_zoo_faults(self.dense, self.kept) if self._declares_groups() else _kept_faults(self.kept))
         if faults:
             raise ConfigError(faults=faults)
@@ -224,6 +225,15 @@ def _dense_faults(dense: NetworkSpec) -> list[Fault]:
     except ConfigError as error:
         return [_fault(f"dense.{fault.key}", fault.rule) for fault in error.faults]
     return []
+
+
+def _correction_faults(corrections: tuple[Correction, ...]) -> list[tuple[int, str]]:
+    """A correction sets a number that a module holds, and reaches nothing that Python keeps for itself."""
+    return [
+        (index, f"a path of plain names and numbers is expected; found {one.attribute!r}")
+        for index, one in enumerate(corrections)
+        if any(not part or part.startswith("__") for part in one.attribute.split("."))
+    ]
 
 
 def _kept_json(entry: KeptChannels) -> dict[str, Any]:
