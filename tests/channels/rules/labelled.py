@@ -48,7 +48,12 @@ class Sheet:
         return ids
 
     def run(self, call: Callable[[], Any]) -> Any:
-        """What the call returns, with its operations recorded."""
+        """What the call returns, with its primitive operations recorded: their rules alone."""
+        with torch.no_grad(), Recorder(self.demands, on_meta=True):
+            return call()
+
+    def watch(self, call: Callable[[], Any]) -> Any:
+        """What the call returns, with its numbers followed, too."""
         with torch.no_grad(), Watch(self.demands), Recorder(self.demands, on_meta=True):
             return call()
 
@@ -70,7 +75,9 @@ class Sheet:
             return "-"
         atoms = solve(self.demands).of(ids)
         name = functools.cache(self.name)
-        return " ".join("+".join(sorted({name(int(a)) for a in column if a})) or "0" for column in atoms.T)
+        return " ".join(
+            "+".join(sorted((name(int(a)) for a in column if a), key=_known_first)) or "0" for column in atoms.T
+        )
 
     @property
     def reasons(self) -> list[str]:
@@ -81,6 +88,10 @@ class Sheet:
     def leading(self) -> str:
         """The channels that weights compute."""
         return " | ".join(self.read(ids) for ids in self.demands.led)
+
+
+def _known_first(name: str) -> tuple[bool, str]:
+    return name == "?", name
 
 
 def true_of(call: Call, *axes: str, shapes: Sequence[Sequence[int]], zero: bool = True, seed: int = 0) -> int:
@@ -95,7 +106,9 @@ def true_of(call: Call, *axes: str, shapes: Sequence[Sequence[int]], zero: bool 
     result = sheet.run(lambda: call(*labelled))
     atoms = solve(sheet.demands)
     numbers = torch.Generator().manual_seed(seed)
-    alive = sorted({int(a) for one in labelled for ids in labels_of(one).axes if ids is not None for a in atoms.of(ids).ravel()})
+    alive = sorted(
+        {int(a) for one in labelled for ids in labels_of(one).axes if ids is not None for a in atoms.of(ids).ravel()}
+    )
     gone = np.array([a for a in alive if a and torch.rand((), generator=numbers) < 0.5], dtype=np.int64)
 
     def kept(ids: Ids, size: int) -> Tensor:

@@ -143,23 +143,24 @@ def _padded(demands: Demands, ids: Ids, before: int, after: int) -> Ids:
     return np.pad(ids, (before, after))
 
 
-def whole(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
-    """Rolls, flips and reflections: along the axes that change size or order nothing can go."""
-    x = args[0]
+def roll(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
+    """Positions moved round; without axes, through the whole tensor."""
+    _moved(demands, out, args[0], args[2] if len(args) > 2 else kwargs.get("dims", ()))
+
+
+def flip(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
+    """Positions in reverse."""
+    del kwargs
+    _moved(demands, out, args[0], args[1])
+
+
+def _moved(demands: Demands, out: Any, x: Tensor, dims: Sequence[int]) -> None:
+    """Along the axes that change their order nothing can go."""
     labels = labels_of(x)
-    dims = args[-1] if len(args) > 1 else kwargs.get("dims", ())
-    moved = (
-        {dim % x.dim() for dim in dims}
-        if isinstance(dims, (list, tuple)) and tuple(out.shape) == tuple(x.shape)
-        else None
-    )
-    axes: list[Ids] = []
-    for axis, ids in enumerate(labels.axes):
-        stays = axis not in moved if moved is not None else out.shape[axis] == x.shape[axis]
-        if not stays:
-            demands.freeze(ids, "is rolled, flipped or padded with its own values")
-        axes.append(ids if stays else None)
-    put(out, axes, labels.zero)
+    moved = {dim % x.dim() for dim in dims} or set(range(x.dim()))
+    for axis in moved:
+        demands.freeze(labels.axes[axis], "is rolled or flipped")
+    put(out, [None if axis in moved else ids for axis, ids in enumerate(labels.axes)], labels.zero)
 
 
 def unfold(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:

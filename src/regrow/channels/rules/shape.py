@@ -139,7 +139,7 @@ def _live(axes: Sequence[Ids]) -> list[Ids]:
 
 def _copies(demands: Demands, out: Tensor, x: Tensor, axis: int) -> Ids:
     """Ids for an axis whose positions are copies of each other; only worth having where something else of the tensor is live."""
-    return demands.fresh(out.shape[axis]) if labels_of(x).live else None
+    return demands.fresh(out.shape[axis]) if labels_of(x).live and out.shape[axis] > 1 else None
 
 
 def repeat(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
