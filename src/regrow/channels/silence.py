@@ -121,11 +121,10 @@ class Silence(TorchFunctionMode):
 
 
 def _filled(tensor: Tensor, places: Mapping[int, Tensor]) -> Tensor:
-    if tensor.is_floating_point() and tensor.requires_grad:
-        tensor = tensor.detach()
+    filled = tensor.detach().clone()
     for axis, gone in places.items():
-        tensor = tensor.index_fill(axis, gone.to(tensor.device), 0)
-    return tensor
+        filled.index_fill_(axis, gone.to(filled.device), 0)
+    return filled
 
 
 def _finite(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,14 +76,17 @@ class Tracing:
         """Calls of PyTorch's interface that read sizes or follow them, by number; see `regrow.channels.silence`."""
         return self._demands.journal
 
-    def kept(self, ids: IdArray, indices: Sequence[Sequence[int]]) -> NDArray[np.bool_]:
-        """Which positions of an axis stay, when every group keeps the channels in `indices`."""
-        gone = np.zeros(len(self._families.family), dtype=bool)
-        for group, chosen in enumerate(indices):
-            members = np.flatnonzero(self._families.family == group)
-            gone[members] = ~np.isin(self._families.channel[members], np.asarray(chosen))
-        gone[0] = False
-        return np.asarray(~gone[self._families.atoms.of(ids)].any(axis=0), dtype=np.bool_)
+    def kept(self, indices: Sequence[Sequence[int]]) -> Callable[[IdArray], NDArray[np.bool_]]:
+        """When every group keeps the channels in `indices`: a function that says which positions of an axis stay."""
+        stays = [np.zeros(group.channels, dtype=bool) for group in self.groups]
+        for flags, chosen in zip(stays, indices, strict=True):
+            flags[list(chosen)] = True
+        starts = np.cumsum([0, *(len(flags) for flags in stays)])
+        flat = np.concatenate(stays) if stays else np.ones(1, dtype=bool)
+        member = self._families.family >= 0
+        gone = np.zeros(len(member), dtype=bool)
+        gone[member] = ~flat[starts[self._families.family[member]] + self._families.channel[member]]
+        return lambda ids: np.asarray(~gone[self._families.atoms.of(ids)].any(axis=0), dtype=np.bool_)
 
     def _at(self, widths: Sequence[int]) -> Point:
         """The sizes at these widths; `PruningError` where they do not fit."""

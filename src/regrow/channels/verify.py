@@ -67,25 +67,28 @@ def verify(
             False, None, None, "the network is on the meta device, where there are no numbers to compare"
         )
     inputs = moved(example_inputs, device)
-    run = _Dense(network, architecture, tracing)
+    dense = _Dense(network, architecture, tracing)
     try:
-        expected, trail = run(inputs, outputs)
+        expected = dense(inputs, outputs)
     except DivergedError as reason:
         return Verification(False, None, None, f"the network's path depends on the values of its inputs ({reason})")
-    found, other = _small(small, inputs, outputs, trail)
-    error, tolerance = _difference(expected, found)
-    if not error <= tolerance:
+    try:
+        found = _small(small, inputs, outputs)
+    except Exception as error:
+        raise _cannot_run(dense, small, inputs, outputs, error) from error
+    apart, tolerance = _difference(expected, found)
+    if not apart <= tolerance:
         raise PruningError(
-            f"the small network does not compute what the dense one does without the removed channels: outputs differ by {error:.1e} "
-            f"of their largest number, more than {tolerance:.0e}; they part at {_first_apart(trail, other)}. Nothing was returned. Leave "
-            "the layers around it out with ignore=, and please report the network."
+            f"the small network does not compute what the dense one does without the removed channels: outputs differ by {apart:.1e} "
+            f"of their largest number, more than {tolerance:.0e}; they part at {_first_apart(dense, small, inputs, outputs)}. Nothing was "
+            "returned. Leave the layers around it out with ignore=, and please report the network."
         )
     if nothing := _nothing_to_compare(expected):
         return Verification(False, None, None, nothing)
     allowed = [*tracing.notes]
     if tracing.scales(architecture.widths):
         allowed.append("numbers that the code computes from sizes, such as 1 / sqrt(head size), follow the new sizes")
-    return Verification(True, error, tolerance, allowed=tuple(allowed))
+    return Verification(True, apart, tolerance, allowed=tuple(allowed))
 
 
 Trail = list[tuple[str, float]]
@@ -98,39 +101,45 @@ class _Dense:
     def __init__(self, network: nn.Module, architecture: Architecture, tracing: Tracing) -> None:
         self.network, self.tracing = network, tracing
         self.masks = axis_masks(network, architecture)
-        self.indices = [entry.indices for entry in architecture.kept]
+        self.kept = tracing.kept([entry.indices for entry in architecture.kept])
         self.point = tracing.at(architecture.widths)
 
-    def __call__(self, inputs: Any, outputs: Any) -> tuple[list[Tensor], Trail]:
+    def __call__(self, inputs: Any, outputs: Any, trail: Trail | None = None) -> list[Tensor]:
         shell = silenced(self.network, self.point)
         mode = Silence(shell, self.masks, self.tracing.journal, self._kept, self.point)
-        trail: Trail = []
         with plain_functions():
-            return _ran(shell, inputs, outputs, mode, trail), trail
+            return _ran(shell, inputs, outputs, mode, trail)
 
     def _kept(self, ids: Any) -> Tensor:
-        return torch.from_numpy(self.tracing.kept(ids, self.indices))
+        return torch.from_numpy(self.kept(ids))
 
 
-def _small(small: nn.Module, inputs: Any, outputs: Any, dense: Trail) -> tuple[list[Tensor], Trail]:
+def _small(small: nn.Module, inputs: Any, outputs: Any, trail: Trail | None = None) -> list[Tensor]:
     modes = {module: module.training for module in small.modules()}
-    trail: Trail = []
     try:
-        return _ran(small.eval(), inputs, outputs, contextlib.nullcontext(), trail), trail
-    except Exception as error:
-        place = next((name for name, _ in dense[len(trail) :]), "") or "the network's own code"
-        raise PruningError(
-            f"the small network cannot run on the example inputs: {type(error).__name__} at {place}: {error}. Nothing was returned. "
-            "Leave the layers around it out with ignore=, and please report the network."
-        ) from error
+        return _ran(small.eval(), inputs, outputs, contextlib.nullcontext(), trail)
     finally:
         for module, training in modes.items():
             module.training = training
 
 
-def _ran(network: nn.Module, inputs: Any, outputs: Any, mode: Any, trail: Trail) -> list[Tensor]:
+def _cannot_run(dense: _Dense, small: nn.Module, inputs: Any, outputs: Any, error: Exception) -> PruningError:
+    """Why the small network stops, and at which module; both run once more to find it."""
+    trails: tuple[Trail, Trail] = ([], [])
+    dense(inputs, outputs, trails[0])
+    with contextlib.suppress(Exception):
+        _small(small, inputs, outputs, trails[1])
+    place = next((name for name, _ in trails[0][len(trails[1]) :]), "") or "the network's own code"
+    return PruningError(
+        f"the small network cannot run on the example inputs: {type(error).__name__} at {place}: {error}. Nothing was returned. "
+        "Leave the layers around it out with ignore=, and please report the network."
+    )
+
+
+def _ran(network: nn.Module, inputs: Any, outputs: Any, mode: Any, trail: Trail | None) -> list[Tensor]:
     args, kwargs = as_call(inputs)
-    with torch.no_grad(), torch.random.fork_rng(devices=[]), _watched(network, trail), _one_path(), mode:
+    watched = contextlib.nullcontext() if trail is None else _watched(network, trail)
+    with torch.no_grad(), torch.random.fork_rng(devices=[]), watched, _one_path(), mode:
         torch.manual_seed(0)
         result = network(*args, **kwargs)
     return [tensor for _, tensor in contract(result, outputs)[0]]
@@ -198,8 +207,12 @@ def _nothing_to_compare(outputs: Sequence[Tensor]) -> str:
     return ""
 
 
-def _first_apart(trail: Trail, other: Trail) -> str:
-    for (name, squares), (other_name, other_squares) in zip(trail, other, strict=False):
+def _first_apart(dense: _Dense, small: nn.Module, inputs: Any, outputs: Any) -> str:
+    """The first module at which the two part; both run once more to find it."""
+    trails: tuple[Trail, Trail] = ([], [])
+    dense(inputs, outputs, trails[0])
+    _small(small, inputs, outputs, trails[1])
+    for (name, squares), (other_name, other_squares) in zip(*trails, strict=False):
         if name != other_name:
             return f"{other_name}, where the small network runs and the dense one runs {name}"
         if abs(squares - other_squares) > 1e-3 * max(squares, other_squares, 1e-12):

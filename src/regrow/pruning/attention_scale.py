@@ -153,7 +153,7 @@ def _along_head_sizes(tracing: Tracing, architecture: Architecture) -> list[tupl
     found = []
     for number, (group, entry) in enumerate(zip(tracing.groups, architecture.kept, strict=True)):
         alone = [*whole[:number], entry.indices, *whole[number + 1 :]]
-        if any(ids is not None and not tracing.kept(ids, alone).all() for ids in axes):
+        if any(ids is not None and not tracing.kept(alone)(ids).all() for ids in axes):
             found.append((group, math.sqrt(len(entry.indices) / group.channels)))
     return found
 
