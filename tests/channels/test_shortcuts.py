@@ -79,6 +79,32 @@ CALLS: dict[str, Callable[[Tensor], tuple[Any, tuple[Any, ...], dict[str, Any]]]
 }
 
 
+def _convolved(x: Tensor, out: int, kernel: tuple[int, int], *settings: Any, groups: int = 1) -> Any:
+    weight = torch.empty(out, x.shape[1] // groups, *kernel, dtype=x.dtype, device="meta")
+    return aten.convolution.default, (x, weight, None, *settings, False, [0, 0], groups), {}
+
+
+CALLS |= {
+    "convolution": lambda x: _convolved(x, 8, (3, 3), [1, 1], [1, 1], [1, 1]),
+    "convolution 1x1": lambda x: _convolved(x, 8, (1, 1), [1, 1], [0, 0], [1, 1]),
+    "convolution with steps": lambda x: _convolved(x, 8, (3, 2), [2, 3], [2, 1], [1, 2]),
+    "convolution by groups": lambda x: _convolved(x, 6, (3, 3), [2, 2], [1, 1], [1, 1], groups=6),
+    "convolution in one number": lambda x: _convolved(x, 6, (3, 3), [2], [1], [1]),
+    "convolution of a point": lambda _: _convolved(meta(2, 6, 1, 1), 8, (1, 1), [1, 1], [0, 0], [1, 1]),
+    "convolution of one channel": lambda _: _convolved(meta(2, 1, 5, 5), 8, (3, 3), [1, 1], [1, 1], [1, 1]),
+    "convolution of a line": lambda _: (
+        aten.convolution.default,
+        (meta(2, 6, 9), meta(4, 6, 3), meta(4), [2], [1], [1], False, [0], 1),
+        {},
+    ),
+    "convolution back": lambda x: (
+        aten.convolution.default,
+        (x, torch.empty(6, 3, 2, 2, dtype=x.dtype, device="meta"), None, [2, 2], [0, 0], [1, 1], True, [0, 0], 1),
+        {},
+    ),
+}
+
+
 def described(result: Any) -> Any:
     if isinstance(result, Tensor):
         return tuple(result.shape), result.stride() if result.numel() else (), result.dtype, result.device.type

@@ -83,6 +83,26 @@ def _binary(one: Any, other: Any, **options: Any) -> Tensor | None:
     return torch.empty_like(full) if broadcast and list(full.shape) == sizes else None
 
 
+def _convolution(
+    x: Tensor,
+    weight: Tensor,
+    bias: Any,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool,
+    *_: Any,
+) -> Tensor | None:
+    spatial = x.dim() - 2
+    if transposed or weight.dim() != x.dim() or not _plain(x, weight, *(one for one in (bias,) if one is not None)):
+        return None
+    kernel = weight.shape[2:]
+    each = [[*numbers] * (1 if len(numbers) == spatial else spatial) for numbers in (stride, padding, dilation)]
+    sides = zip(x.shape[2:], kernel, *each, strict=True)
+    sizes = [(side + 2 * pad - spread * (width - 1) - 1) // step + 1 for side, width, step, pad, spread in sides]
+    return x.new_empty([x.shape[0], weight.shape[0], *sizes]) if min(sizes, default=0) > 0 else None
+
+
 def _mean(x: Tensor, dims: Any, keepdim: bool = False, **options: Any) -> Tensor | None:
     if options or not dims or not _plain(x):
         return None
@@ -104,6 +124,7 @@ _SHORTCUTS: Final[dict[Any, Shortcut]] = {
     _aten.mul.Tensor: _binary,
     _aten.addmm.default: _addmm,
     _aten.cat.default: _cat,
+    _aten.convolution.default: _convolution,
     _aten.gelu.default: _gelu,
     _aten.mean.dim: _mean,
     _aten.native_batch_norm.default: _batch_norm,
