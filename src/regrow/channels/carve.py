@@ -6,13 +6,13 @@ no arithmetic. Its output therefore equals the dense network's with the removed 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
 from regrow.channels.architecture import Architecture, Correction
+from regrow.channels.duplicate import duplicate
 from regrow.channels.fingerprint import fingerprint
 from regrow.channels.groups import channel_groups, keep_masks
 from regrow.channels.masks import axis_masks, named_tensors
@@ -49,7 +49,7 @@ def carve_tensors(
     for name, tensor in named_tensors(network).items():
         memo[id(tensor)] = _as_before(cut(tensor, masks.get(name, {})), tensor)
     try:
-        small = copy.deepcopy(network, memo)
+        small = duplicate(network, memo)
     except Exception as error:
         raise PruningError(
             f"{type(network).__name__} cannot be copied ({type(error).__name__}: {error}), and the small network is a copy of it "

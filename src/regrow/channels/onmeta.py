@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from regrow.channels.duplicate import duplicate
 from regrow.channels.values import know
 
 
@@ -26,9 +26,9 @@ def _copied(network: nn.Module, convert: Any) -> tuple[nn.Module, dict[str, Tens
     tensors: dict[str, Tensor] = {}
     for name, tensor in named_tensors(network):
         memo[id(tensor)] = tensors[name] = convert(tensor)
-    duplicate = copy.deepcopy(network, memo)
-    forget(duplicate)
-    return duplicate, tensors
+    shell = duplicate(network, memo)
+    forget(shell)
+    return shell, tensors
 
 
 def forget(network: nn.Module) -> None:
