@@ -83,6 +83,16 @@ def loss(record: Record) -> float:
     return 1 - after / before if before and after else 0.0
 
 
+def excused(record: Record) -> bool:
+    """Whether less than half went, and the engine says why the rest had to stay."""
+    return verdict(record) in RIGHT and 0 < loss(record) <= HALF and bool(stayed(record))
+
+
+def stayed(record: Record) -> list[str]:
+    """Why channels stay, apart from those of outputs."""
+    return [reason for reason in record.get("frozen", []) if "output of the network" not in reason]
+
+
 def summary(records: list[Record]) -> str:
     """One row per set."""
     columns = (
@@ -93,11 +103,12 @@ def summary(records: list[Record]) -> str:
         "wrong",
         "failed",
         "more than half lost",
+        "less, for a listed reason",
         "train",
         "regrown, train",
     )
     lines = ["| " + " | ".join(columns) + " |"]
-    lines.append("| --- " * 9 + "|")
+    lines.append("| --- " * len(columns) + "|")
     lines += [summed(group, [record for record in records if record["set"] == group]) for group in SETS]
     return "\n".join([*lines, summed("all", records)])
 
@@ -113,6 +124,7 @@ def summed(name: str, rows: list[Record]) -> str:
         verdicts.count("WRONG"),
         verdicts.count("FAIL") + verdicts.count("no-op"),
         sum(loss(record) > HALF for record in rows),
+        sum(excused(record) for record in rows),
         sum(record.get("train") == "ok" for record in rows),
         sum(record.get("regrow") == "ok" for record in rows),
     ]
@@ -154,7 +166,7 @@ def notes(record: Record) -> list[str]:
     elif "not verified" in str(record.get("verified", "")):
         said.append(record["verified"][:160])
     if 0 < loss(record) <= HALF:
-        said += [reason for reason in record.get("frozen", []) if "output of the network" not in reason][:3]
+        said += stayed(record)[:3]
     if record.get("train", "ok") != "ok":
         dense = record.get("train_dense", "")
         said.append(

@@ -48,6 +48,20 @@ def test_a_construct_is_pruned_exactly(name: str) -> None:
         assert found.parameters[1] < 0.5 * found.parameters[0], found
 
 
+STORED = (
+    "fused qkv (head_dim, scale attributes)",
+    "einsum attention",
+    "spatial reduction attention",
+    "shifted windows",
+)
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_a_scale_that_is_stored_keeps_its_value(name: str) -> None:
+    build, inputs = CONSTRUCTS[name]
+    assert judged(build(), lambda seed: doubled(inputs(seed))).tier == "exact*"
+
+
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_a_torchvision_network_is_pruned_exactly(name: str) -> None:
     found = judged(torchvision.models.get_model(name, weights=None), images)
