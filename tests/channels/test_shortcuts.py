@@ -34,6 +34,9 @@ def _normed(x: Tensor, training: bool) -> Any:
 
 CALLS: dict[str, Callable[[Tensor], tuple[Any, tuple[Any, ...], dict[str, Any]]]] = {
     "add": lambda x: (aten.add.Tensor, (x, x), {}),
+    "add in place": lambda x: (aten.add_.Tensor, (x, torch.empty_like(x)), {}),
+    "multiply in place": lambda x: (aten.mul_.Tensor, (x, torch.empty_like(x)), {}),
+    "add a row in place": lambda x: (aten.add_.Tensor, (x, meta(4).to(x.dtype)), {}),
     "add scaled": lambda x: (aten.add.Tensor, (x, x), {"alpha": 2}),
     "add a number": lambda x: (aten.add.Tensor, (x, 1.0), {}),
     "add a row": lambda x: (aten.add.Tensor, (x, meta(4)), {}),
@@ -72,6 +75,7 @@ CALLS: dict[str, Callable[[Tensor], tuple[Any, tuple[Any, ...], dict[str, Any]]]
             "sigmoid",
             "silu",
             "hardswish_",
+            "relu_",
             "hardtanh_",
             "silu_",
         )

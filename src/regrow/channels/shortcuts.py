@@ -34,7 +34,7 @@ def _plain(*tensors: Any) -> bool:
 
 def _same(x: Tensor, *_: Any, **options: Any) -> Tensor | None:
     """Number by number."""
-    return torch.empty_like(x) if not options and _plain(x) and x.is_floating_point() else None
+    return x.new_empty(x.shape) if not options and _plain(x) and x.is_floating_point() else None
 
 
 def _in_place(x: Tensor, *_: Any) -> Tensor | None:
@@ -51,7 +51,7 @@ def _batch_norm(
 ) -> tuple[Tensor, Tensor, Tensor] | None:
     if not _plain(x, *(one for one in (weight, bias, mean, variance) if one is not None)):
         return None
-    return torch.empty_like(x), x.new_empty(x.shape[1]), x.new_empty(x.shape[1])
+    return x.new_empty(x.shape), x.new_empty(x.shape[1]), x.new_empty(x.shape[1])
 
 
 def _layer_norm(
@@ -60,7 +60,7 @@ def _layer_norm(
     if not _plain(x, *(one for one in (weight, bias) if one is not None)):
         return None
     statistics = (*x.shape[: x.dim() - len(shape)], *(1 for _ in shape))
-    return torch.empty_like(x), x.new_empty(statistics), x.new_empty(statistics)
+    return x.new_empty(x.shape), x.new_empty(statistics), x.new_empty(statistics)
 
 
 def _addmm(bias: Tensor, one: Tensor, other: Tensor, **options: Any) -> Tensor | None:
@@ -69,18 +69,18 @@ def _addmm(bias: Tensor, one: Tensor, other: Tensor, **options: Any) -> Tensor |
     return one.new_empty(one.shape[0], other.shape[1])
 
 
-def _binary(one: Any, other: Any, **options: Any) -> Tensor | None:
+def _binary(one: Tensor, other: Any, **options: Any) -> Tensor | None:
     """The sum or product of two tensors, of one shape or with one of them of size 1 along some axes."""
     if options or not _plain(one, other) or not other.is_contiguous() or one.dim() != other.dim():
         return None
     if one.shape == other.shape:
-        return torch.empty_like(one)
+        return one.new_empty(one.shape)
     sizes = [max(here, there) for here, there in zip(one.shape, other.shape, strict=True)]
-    full = one if list(one.shape) == sizes else other
+    full: Tensor = one if list(one.shape) == sizes else other
     broadcast = all(
         there in (size, 1) for tensor in (one, other) for there, size in zip(tensor.shape, sizes, strict=True)
     )
-    return torch.empty_like(full) if broadcast and list(full.shape) == sizes else None
+    return full.new_empty(full.shape) if broadcast and list(full.shape) == sizes else None
 
 
 def _convolution(
@@ -103,6 +103,10 @@ def _convolution(
     return x.new_empty([x.shape[0], weight.shape[0], *sizes]) if min(sizes, default=0) > 0 else None
 
 
+def _binary_in_place(one: Tensor, other: Any, **options: Any) -> Tensor | None:
+    return one if not options and _plain(one, other) and one.shape == other.shape else None
+
+
 def _mean(x: Tensor, dims: Any, keepdim: bool = False, **options: Any) -> Tensor | None:
     if options or not dims or not _plain(x):
         return None
@@ -122,6 +126,8 @@ _aten: Final = torch.ops.aten
 _SHORTCUTS: Final[dict[Any, Shortcut]] = {
     _aten.add.Tensor: _binary,
     _aten.mul.Tensor: _binary,
+    _aten.add_.Tensor: _binary_in_place,
+    _aten.mul_.Tensor: _binary_in_place,
     _aten.addmm.default: _addmm,
     _aten.cat.default: _cat,
     _aten.convolution.default: _convolution,
@@ -141,5 +147,7 @@ _SHORTCUTS: Final[dict[Any, Shortcut]] = {
         ),
         _same,
     ),
-    **dict.fromkeys((_aten.hardswish_.default, _aten.hardtanh_.default, _aten.silu_.default), _in_place),
+    **dict.fromkeys(
+        (_aten.hardswish_.default, _aten.hardtanh_.default, _aten.relu_.default, _aten.silu_.default), _in_place
+    ),
 }
