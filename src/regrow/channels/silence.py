@@ -165,6 +165,18 @@ def _layer_norm(silence: Silence, func: Any, args: Sequence[Any], kwargs: Mappin
     return _spread(y, x, places)
 
 
+def _batch_norm(silence: Silence, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], entry: Entry) -> Any:
+    """Batch statistics over the kept positions of every axis but that of the channels."""
+    x = args[0]
+    places = {
+        axis: chosen for axis, ids in enumerate(entry.axes) if axis != 1 and (chosen := silence.places(ids)) is not None
+    }
+    small = x
+    for axis, chosen in places.items():
+        small = small.index_select(axis, chosen.to(x.device))
+    return _spread(func(small, *args[1:], **kwargs), x, places)
+
+
 def _group_norm(silence: Silence, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], entry: Entry) -> Any:
     """Group norm over the kept channels; groups of which nothing is left are gone."""
     given = dict(zip(("input", "num_groups", "weight", "bias", "eps"), args, strict=False)) | dict(kwargs)
@@ -208,6 +220,7 @@ _ADAPTED: Final[dict[str, Callable[[Silence, Any, Sequence[Any], Mapping[str, An
     **dict.fromkeys(("mean", "var", "std", "var_mean", "std_mean"), _on_kept),
     **dict.fromkeys(("layer_norm", "rms_norm"), _layer_norm),
     "group_norm": _group_norm,
+    "batch_norm": _batch_norm,
     "scaled_dot_product_attention": _attention,
 }
 

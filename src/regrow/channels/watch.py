@@ -271,6 +271,14 @@ def _reduced(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
     return func(*args, **kwargs)
 
 
+def _batch_norm(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
+    """Weights standardised by a batch norm over their inputs, where the caller allows it: over the kept ones."""
+    labels = labels_of(args[0])
+    if any(axis != 1 for axis in labels.live) and demands.is_norm():
+        demands.note("batch_norm", labels.axes)
+    return func(*args, **kwargs)
+
+
 def _arithmetic(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
     """`x / size`: the size becomes part of a number."""
     del demands
@@ -300,6 +308,7 @@ HANDLERS: Final[dict[str, Handler]] = {
     "group_norm": _group_norm,
     **dict.fromkeys(("layer_norm", "rms_norm"), _layer_norm),
     "scaled_dot_product_attention": _attention,
+    "batch_norm": _batch_norm,
     **dict.fromkeys(("tensor", "as_tensor", "scalar_tensor"), _arithmetic),
     **dict.fromkeys(("mean", "var", "std", "var_mean", "std_mean"), _reduced),
     **dict.fromkeys(

@@ -62,6 +62,8 @@ def choose(
     `dense` says how a study builds the network, where it can. Raises `PruningError` where nothing would be removed and where
     scores are NaN, `ConfigError` where the wish names nothing of this network.
     """
+    if not traced.groups:
+        raise PruningError(_nothing(traced, wish, ()))
     tensors = named_tensors(network)
     modules = [name for name, _ in network.named_modules() if name]
     share = shares(traced.groups, traced.links, wish, [*modules, *tensors])
@@ -102,7 +104,7 @@ def highest(
 def _nothing(traced: Traced, wish: Wish, notes: Sequence[str]) -> str:
     """Why nothing would be removed; a pruning that does nothing is never returned in silence."""
     if not traced.groups:
-        frozen = [f"{one.what}: {one.reason}" for one in getattr(traced, "frozen", ())]
+        frozen = list(dict.fromkeys(one.reason for one in getattr(traced, "frozen", ())))
         why = (
             "".join(f"\n    {line}" for line in frozen[:10])
             or " no weight of it computes channels that are free to go."

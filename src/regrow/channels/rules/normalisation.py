@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from regrow.channels.ids import Demands
+from regrow.channels.ids import Demands, Ids
 from regrow.channels.labels import labels_of, put, tensors_in
 
 Args = Sequence[Any]
@@ -28,11 +28,19 @@ def batch_norm(demands: Demands, out: Any, args: Args, kwargs: Named) -> None:
         channels = demands.meet([channels, labels_of(tensor).axes[0]], "is normalised with values that keep their size")
     trains = _takes_statistics(args, kwargs)
     for axis, ids in enumerate(x.axes):
-        if axis != 1 and trains:
-            demands.freeze(ids, "is an axis over which batch statistics are taken")
+        if axis != 1 and trains and ids is not None:
+            _over(demands, ids, "is an axis over which batch statistics are taken")
     affine = isinstance(args[1], Tensor)
     axes = [ids if axis != 1 else channels for axis, ids in enumerate(x.axes)]
     put(tensors_in(out)[0], axes, affine and labels_of(args[1]).zero)
+
+
+def _over(demands: Demands, ids: Ids, reason: str) -> None:
+    """Statistics over channels: allowed for norm layers and where the caller allows them, else the channels stay."""
+    if demands.is_norm():
+        demands.statistic(ids, "statistics over the kept channels")
+    else:
+        demands.freeze(ids, reason)
 
 
 def _takes_statistics(args: Args, kwargs: Named) -> bool:
@@ -135,10 +143,8 @@ def reduction(demands: Demands, out: Any, args: Args, kwargs: Named, name: str =
     live = [labels.axes[dim] for dim in dims if labels.axes[dim] is not None]
     additive = name in {"sum", "linalg_vector_norm", "norm"} and labels.zero
     for ids in live:
-        if not additive and not demands.is_norm():
-            demands.freeze(ids, f"a {name} over it is used as a value")
-        elif not additive:
-            demands.statistic(ids, "statistics over the kept channels")
+        if not additive:
+            _over(demands, ids, f"a {name} over it is used as a value")
     keep = [ids for axis, ids in enumerate(labels.axes) if axis not in dims]
     for result in tensors_in(out):
         spread = result.dim() == len(labels.axes)
