@@ -12,7 +12,7 @@ from torch import nn
 from regrow.channels.attributes import mark
 from regrow.channels.sizes import Diary, Size, source_of
 
-Pair = namedtuple("Pair", ["heads", "dims"])  # noqa: PYI024  # a plain one, as people write them
+Pair = namedtuple("Pair", ["heads", "dims"])
 
 
 @dataclass

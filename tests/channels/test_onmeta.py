@@ -8,7 +8,7 @@ from torch import nn
 
 from regrow.channels.onmeta import as_call, forget, meta_copy, moved, named_tensors, sharing_copy
 
-Pair = namedtuple("Pair", ["a", "b"])  # noqa: PYI024
+Pair = namedtuple("Pair", ["a", "b"])
 
 
 class Tied(nn.Module):

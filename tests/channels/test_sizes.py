@@ -129,7 +129,7 @@ def test_a_question_about_something_else_than_an_integer_is_no_question_about_si
         _ = dim < "7"
 
 
-@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])  # noqa: S301
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
 def test_copies_are_plain_integers(copied: Any) -> None:
     found = copied(size(6, DIM))
     assert found == 6 and type(found) is int

@@ -106,10 +106,12 @@ def true_of(call: Call, *axes: str, shapes: Sequence[Sequence[int]], zero: bool 
     result = sheet.run(lambda: call(*labelled))
     atoms = solve(sheet.demands)
     numbers = torch.Generator().manual_seed(seed)
-    alive = sorted(
-        {int(a) for one in labelled for ids in labels_of(one).axes if ids is not None for a in atoms.of(ids).ravel()}
-    )
-    gone = np.array([a for a in alive if a and torch.rand((), generator=numbers) < 0.5], dtype=np.int64)
+    lived = [atoms.of(ids) for one in labelled for ids in labels_of(one).axes if ids is not None]
+    alive = sorted({int(a) for along in lived for a in along.ravel() if a})
+    gone = np.array([a for a in alive if torch.rand((), generator=numbers) < 0.5], dtype=np.int64)
+    for along in lived:  # one position of every axis is left
+        if np.isin(along, gone).any(axis=0).all():
+            gone = gone[~np.isin(gone, along[:, 0])]
 
     def kept(ids: Ids, size: int) -> Tensor:
         stays = np.ones(size, dtype=bool) if ids is None else ~np.isin(atoms.of(ids), gone).any(axis=0)

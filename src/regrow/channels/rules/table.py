@@ -29,7 +29,7 @@ RULES: Final[dict[str, Rule]] = dict(
         ),
         *_rows(
             pointwise.pointwise,
-            "alias detach clone contiguous lift_fresh lift_fresh_copy _to_copy to _conj conj real imag _reshape_alias0",
+            "alias detach clone contiguous lift_fresh lift_fresh_copy _to_copy to _conj conj real imag",
         ),
         *_rows(
             pointwise.pointwise,
