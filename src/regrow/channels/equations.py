@@ -129,7 +129,7 @@ def system_of(demands: Demands, families: Families, dense: dict[Attribute, int])
             and not isinstance(equation.expression, Attribute)
         ):
             definitions[unknown.pop()] = equation
-    others = tuple(one for one in demands.diary.comparisons if not _is_equality(one))
+    others = tuple(one for one in demands.diary.comparisons if _equation_of(one) is None)
     return System(families, dense, definitions, tuple(equations), others, tuple(demands.diary.scales))
 
 
@@ -162,15 +162,16 @@ def _is_equality(one: Comparison) -> bool:
 
 def _asked_equal(comparisons: Sequence[Comparison]) -> list[Equation]:
     """`assert x.shape[-1] == self.width`: the attribute must follow the shape."""
-    result = []
-    for one in comparisons:
-        if not _is_equality(one):
-            continue
+    return [equation for one in comparisons if (equation := _equation_of(one)) is not None]
+
+
+def _equation_of(one: Comparison) -> Equation | None:
+    """The equation that a question asks about; None for one that no equation says, such as `heads * head_dim == self.width`."""
+    if _is_equality(one):
         for side, other in ((one.left, one.right), (one.right, one.left)):
             if isinstance(side, (Extent, int)) and not isinstance(other, int):
-                result.append(Equation(other, side, "a comparison"))
-                break
-    return result
+                return Equation(other, side, "a comparison")
+    return None
 
 
 @dataclass(slots=True)
