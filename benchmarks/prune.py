@@ -31,6 +31,7 @@ import statistics
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -117,6 +118,7 @@ def measure(name: str, limit: int) -> None:
     """Print what was found about one model as a line of JSON, after every step."""
     import torch
 
+    warnings.simplefilter("ignore")  # of Torch-Pruning about parameters that no layer wraps
     torch.set_num_threads(1)
     torch.manual_seed(0)
     network = build(name).eval()
