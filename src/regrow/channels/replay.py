@@ -284,12 +284,12 @@ def _own_settings(network: nn.Module, corrections: Sequence[Correction]) -> None
         return
     # Modules and tensors that such an object points at stay the network's own.
     memo: dict[int, Any] = {id(own): own for own in (*modules.values(), *tensor_names(network)[0].values())}
-    for module in modules.values():
-        for name, value in list(vars(module).items()):
-            if not name.startswith("_") and _is_settings(value):
-                # What cannot be copied (it holds a lock, a file) stays shared.
-                with contextlib.suppress(Exception):
-                    module.__dict__[name] = copy.deepcopy(value, memo)
+    held = [(module, name, value) for module in modules.values() for name, value in vars(module).items()]
+    for module, name, value in held:
+        if not name.startswith("_") and _is_settings(value):
+            # What cannot be copied (it holds a lock, a file) stays shared.
+            with contextlib.suppress(Exception):
+                module.__dict__[name] = copy.deepcopy(value, memo)
 
 
 def _is_settings(value: Any) -> bool:
