@@ -109,7 +109,7 @@ VIEWS: dict[str, tuple[Callable[..., Any], dict[str, int], dict[str, int]]] = {
     "as large as they are": (lambda n, y: y.view(y.shape[0], n.heads, -1), {"a": 2, "a#2": 4}, {"heads": 1}),
     "two heads in the code": (lambda n, y: y.view(-1, 2, n.size), {"a": 4}, {"size": 3}),
     "four in the code": (lambda n, y: y.view(-1, n.heads, 4), {"a": 2}, {"heads": 1}),
-    "all in the code": (lambda n, y: y.view(-1, 2, 4), {}, {}),
+    "all in the code": (lambda _, y: y.view(-1, 2, 4), {}, {}),
 }
 
 
@@ -191,12 +191,12 @@ def test_keys_repeated_for_their_queries_are_as_many_as_the_module_says() -> Non
 
 
 CREATED: dict[str, Callable[..., Any]] = {
-    "zeros": lambda n, y: torch.zeros(y.shape[0], y.shape[1]),
-    "zeros of a tuple": lambda n, y: torch.zeros((2, n.width)),
-    "ones by keyword": lambda n, y: torch.ones(size=y.shape),
+    "zeros": lambda _, y: torch.zeros(y.shape[0], y.shape[1]),
+    "zeros of a tuple": lambda n, _: torch.zeros((2, n.width)),
+    "ones by keyword": lambda _, y: torch.ones(size=y.shape),
     "new zeros": lambda n, y: y.new_zeros(2, n.width),
-    "full": lambda n, y: torch.full((2, n.width), 0.5),
-    "like": lambda n, y: torch.zeros_like(y),
+    "full": lambda n, _: torch.full((2, n.width), 0.5),
+    "like": lambda _, y: torch.zeros_like(y),
 }
 
 
