@@ -205,6 +205,8 @@ def _asks_for_mode(network: nn.Module) -> bool:
 @functools.cache
 def _class_asks(kind: Any) -> bool:
     """Whether a class's methods, inherited ones too, read `self.training` for anything but to hand it to dropout."""
+    if issubclass(kind, (nn.modules.batchnorm._NormBase, nn.modules.dropout._DropoutNd)):
+        return False  # which statistics, which numbers are zero: nothing about channels
     own = (parent for parent in kind.__mro__ if not parent.__module__.startswith("torch.nn.modules"))
     return any(
         _reads_mode(value.__code__) for parent in own for value in vars(parent).values() if hasattr(value, "__code__")
