@@ -161,7 +161,9 @@ def _layer_norm(silence: Silence, func: Any, args: Sequence[Any], kwargs: Mappin
             }
     norm = torch.nn.functional.layer_norm if function_name(func) == "layer_norm" else torch.nn.functional.rms_norm
     chosen_parts = {name: part for name, part in parts.items() if part is not None}
-    y = norm(small, small.shape[x.dim() - n :], **chosen_parts, eps=given.get("eps", 1e-5))
+    if "eps" in given:  # the default of RMS norm depends on the type
+        chosen_parts["eps"] = given["eps"]
+    y = norm(small, small.shape[x.dim() - n :], **chosen_parts)
     return _spread(y, x, places)
 
 
