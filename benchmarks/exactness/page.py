@@ -12,6 +12,7 @@ Record = dict[str, Any]
 
 RIGHT = ("exact", "exact*", "exact**", "exactB")
 HALF = 0.5
+NOTHING = "nothing of the network can be pruned"
 
 HEAD = """# Is every network pruned exactly?
 
@@ -30,8 +31,9 @@ takes one too. Every network is judged in a process of its own with a time limit
 | exact\\* | and whose LayerNorm, RMSNorm and GroupNorm take their statistics over the kept channels |
 | exact\\*\\* | and whose scale computed from a size, 1/sqrt(head size), is the small one's |
 | exactB | and whose removed channels are cut where they are read too, because something between maps 0 to another number |
-| refused | not, but regrow's own verification noticed and returned nothing |
-| WRONG | not, and nobody noticed |
+| refused | unknown to the user: regrow's own verification found a difference and returned nothing |
+| WRONG | in none of these ways, and nobody noticed |
+| kept whole | nothing could be removed, for the reasons that are listed |
 | FAIL | it could not be pruned, or the small network could not run |
 | no-op | nothing was removed |
 """
@@ -74,6 +76,8 @@ def verdict(record: Record) -> str:
     """The tier, and what the engine's own verification makes of it."""
     if "Error" in str(record.get("verified", "")):
         return "refused"
+    if NOTHING in record.get("why", ""):
+        return "kept whole"
     return str(record["tier"])
 
 
@@ -85,6 +89,8 @@ def loss(record: Record) -> float:
 
 def excused(record: Record) -> bool:
     """Whether less than half went, and the engine says why the rest had to stay."""
+    if verdict(record) == "kept whole":
+        return True
     return verdict(record) in RIGHT and 0 < loss(record) <= HALF and bool(stayed(record))
 
 
