@@ -162,3 +162,22 @@ def test_a_network_runs_on_shortcuts() -> None:
         )
         with torch.no_grad(), Short():
             assert network(torch.empty(2, 3, 8, 8)).shape == (2, 4)
+
+
+REFUSED: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "addmm, inner": (aten.addmm.default, (meta(7), meta(3, 5), meta(4, 7))),
+    "addmm, bias": (aten.addmm.default, (meta(6), meta(3, 5), meta(5, 7))),
+    "cat": (aten.cat.default, ([meta(2, 3), meta(3, 3)], 1)),
+    "add": (aten.add.Tensor, (meta(2, 3), meta(2, 4))),
+    "layer norm": (aten.native_layer_norm.default, (meta(2, 3), [4], None, None, 1e-5)),
+    "layer norm, weight": (aten.native_layer_norm.default, (meta(2, 3), [3], meta(4), None, 1e-5)),
+    "convolution": (aten.convolution.default, (meta(2, 3, 5, 5), meta(4, 2, 3, 3), None, [1], [0], [1], False, [0], 1)),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_pytorch_refuses_is_left_to_pytorch(name: str) -> None:
+    func, args = REFUSED[name]
+    assert func not in _SHORTCUTS or _SHORTCUTS[func](*args) is None
+    with pytest.raises(RuntimeError):
+        run(func, args, {})

@@ -49,7 +49,8 @@ def _gelu(x: Tensor, *, approximate: str = "none") -> Tensor | None:
 def _batch_norm(
     x: Tensor, weight: Any, bias: Any, mean: Any, variance: Any, *_: Any
 ) -> tuple[Tensor, Tensor, Tensor] | None:
-    if not _plain(x, *(one for one in (weight, bias, mean, variance) if one is not None)):
+    own = [one for one in (weight, bias, mean, variance) if one is not None]
+    if not _plain(x, *own) or any(one.shape != x.shape[1:2] for one in own):
         return None
     return x.new_empty(x.shape), x.new_empty(x.shape[1]), x.new_empty(x.shape[1])
 
@@ -57,14 +58,16 @@ def _batch_norm(
 def _layer_norm(
     x: Tensor, shape: Sequence[int], weight: Any, bias: Any, _: float
 ) -> tuple[Tensor, Tensor, Tensor] | None:
-    if not _plain(x, *(one for one in (weight, bias) if one is not None)):
+    own = [one for one in (weight, bias) if one is not None]
+    last = x.shape[x.dim() - len(shape) :]
+    if not _plain(x, *own) or last != torch.Size(shape) or any(one.shape != last for one in own):
         return None
     statistics = (*x.shape[: x.dim() - len(shape)], *(1 for _ in shape))
     return x.new_empty(x.shape), x.new_empty(statistics), x.new_empty(statistics)
 
 
 def _addmm(bias: Tensor, one: Tensor, other: Tensor, **options: Any) -> Tensor | None:
-    if options or not _plain(one, other, bias) or bias.dim() != 1:
+    if options or not _plain(one, other, bias) or bias.shape != other.shape[1:] or one.shape[1] != other.shape[0]:
         return None
     return one.new_empty(one.shape[0], other.shape[1])
 
@@ -91,10 +94,17 @@ def _convolution(
     padding: Sequence[int],
     dilation: Sequence[int],
     transposed: bool,
-    *_: Any,
+    _: Any,
+    groups: int,
 ) -> Tensor | None:
     spatial = x.dim() - 2
     if transposed or weight.dim() != x.dim() or not _plain(x, weight, *(one for one in (bias,) if one is not None)):
+        return None
+    if (
+        x.shape[1] != weight.shape[1] * groups
+        or weight.shape[0] % groups
+        or (bias is not None and bias.shape != weight.shape[:1])
+    ):
         return None
     kernel = weight.shape[2:]
     each = [[*numbers] * (1 if len(numbers) == spatial else spatial) for numbers in (stride, padding, dilation)]
@@ -119,7 +129,15 @@ def _cat(parts: Sequence[Tensor], dim: int = 0) -> Tensor | None:
         return None
     sizes = list(parts[0].shape)
     sizes[dim] = sum(part.shape[dim] for part in parts)
-    return parts[0].new_empty(sizes)
+    fits = all(_but(part, dim) == _but(parts[0], dim) for part in parts)
+    return parts[0].new_empty(sizes) if fits else None
+
+
+def _but(x: Tensor, dim: int) -> list[int]:
+    """The sizes of all axes but one."""
+    sizes = list(x.shape)
+    del sizes[dim]
+    return sizes
 
 
 _aten: Final = torch.ops.aten
