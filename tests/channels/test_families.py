@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regrow.channels.families import Families, Place, _encoded, group_up
@@ -15,6 +15,7 @@ from regrow.networks.groups import Slice
 
 
 @given(st.integers(1, 5), st.data())
+@settings(deadline=None)
 def test_a_stretch_of_channels_is_written_as_a_slice_that_reads_as_it(n: int, data: st.DataObject) -> None:
     repeat, tile = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 3))
     regular = np.tile(np.repeat(np.arange(n), repeat), tile)

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regrow.channels.ids import Demands, Equation, Ids, attributes_in
@@ -58,6 +58,7 @@ def test_nothing_is_demanded_of_axes_that_keep_their_size_or_of_one_with_itself(
 @given(
     st.lists(st.tuples(st.integers(1, 4), st.booleans()), min_size=1, max_size=5),
 )
+@settings(deadline=None)
 def test_parting_undoes_joining(axes: list[tuple[int, bool]]) -> None:
     demands = Demands()
     lengths, live = [n for n, _ in axes], [alive for _, alive in axes]
@@ -74,6 +75,7 @@ def test_parting_undoes_joining(axes: list[tuple[int, bool]]) -> None:
 
 
 @given(st.lists(st.integers(2, 4), min_size=2, max_size=4))
+@settings(deadline=None)
 def test_joining_undoes_parting(lengths: list[int]) -> None:
     demands = Demands()
     ids = demands.fresh(math.prod(lengths))

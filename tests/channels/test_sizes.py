@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regrow.channels.sizes import (
@@ -49,6 +49,7 @@ def test_a_size_is_an_integer_in_every_respect() -> None:
 
 
 @given(st.sampled_from(sorted(OPERATIONS)), st.integers(-30, 30), st.integers(1, 30))
+@settings(deadline=None)
 def test_arithmetic_gives_what_integers_give_and_knows_why(name: str, left: int, right: int) -> None:
     apply: Any = OPERATIONS[name]
     both = apply(size(left, HEADS), size(right, DIM))
@@ -197,6 +198,7 @@ def invertible(draw: st.DrawFn) -> Expression:
 
 
 @given(invertible(), st.integers(1, 50))
+@settings(deadline=None)
 def test_solving_undoes_evaluating(expression: Expression, heads: int) -> None:
     wanted = evaluate(expression, lambda _: heads)
     assert solve(expression, HEADS, wanted, value) == heads

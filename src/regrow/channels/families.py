@@ -128,7 +128,7 @@ def _families(
     single = np.isin(family, np.flatnonzero(sizes == 1)) & (family >= 0)
     family[single] = -1
     slices = _slices(places, produced, atoms, family, channel, sizes)
-    return _renumbered(slices, sizes, family, channel, atoms, produced)
+    return _renumbered(slices, sizes, family, channel, atoms, places, produced)
 
 
 def _number_channels(family: NDArray[np.int64], channel: NDArray[np.int64], members: NDArray[np.int64]) -> None:
@@ -205,10 +205,13 @@ def _renumbered(
     family: NDArray[np.int64],
     channel: NDArray[np.int64],
     atoms: Atoms,
+    places: Sequence[Place],
     produced: AbstractSet[tuple[str, int]],
 ) -> Families:
     """Groups by number, in the order of their first producers, with names."""
-    numbers = sorted(slices)
+    registered = {(place.tensor, place.axis): position for position, place in enumerate(places)}
+    first = {number: (registered[parts[0].tensor, parts[0].axis], parts[0].start) for number, parts in slices.items()}
+    numbers = sorted(slices, key=lambda number: (*first[number], number))
     renumber = np.full(len(sizes) + 1, -1, dtype=np.int64)
     renumber[numbers] = np.arange(len(numbers))
     groups: list[Group] = []
