@@ -1,17 +1,22 @@
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from regrow.channels.architecture import Architecture, KeptChannels
-from regrow.channels.carve import carve
+from regrow.channels.carve import carve, carve_tensors
 from regrow.channels.fingerprint import fingerprint
 from regrow.errors import PruningError
 from regrow.networks.zoo import NETWORKS
+from regrow.pruning.anything import prune_network
 
+from .traced import Small, x
 from .zoo_networks import SHAPE, numbered, random_architecture, restless, silenced_output, small_spec
 
 
@@ -131,3 +136,216 @@ def test_the_carved_network_is_the_one_that_its_specification_builds() -> None:
     assert architecture.pruned_spec() == replace(dense, widths=architecture.widths)
     small = carve(network, architecture)
     assert tuple(group.channels for group in small.channel_groups()) == architecture.widths  # type: ignore[operator]
+
+
+# ------------------------------------------------------------------ networks from elsewhere
+
+
+class Mine(nn.Linear):
+    """A person's own layer, with things of its own."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs)
+        self.note, self.table, self.rate = "mine", {"a": [1, 2]}, 0.5
+        self.register_buffer("count", torch.zeros(outputs), persistent=False)
+
+    def forward(self, value: Tensor) -> Tensor:
+        return super().forward(value) + self.count
+
+
+class Stranger(nn.Module):
+    """Tied weights, a buffer in no state, an own layer, a norm, a shared configuration, heads as numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.config = SimpleNamespace(heads=2, size=4)
+        self.embed, self.norm = Mine(6, 8), nn.BatchNorm1d(8)
+        self.inner, self.head = nn.Linear(8, 8), nn.Linear(8, 3)
+        self.again = nn.Linear(8, 8)
+        self.again.weight = self.inner.weight
+        self.heads, self.size = 2, 4
+
+    def forward(self, value: Tensor) -> Tensor:
+        stream = self.norm(self.embed(value))
+        stream = stream + self.inner(stream).view(-1, self.heads, self.size).relu().flatten(1) + self.again(stream)
+        result: Tensor = self.head(stream)
+        return result
+
+
+def strange(dtype: torch.dtype = torch.float64) -> tuple[Stranger, Architecture]:
+    """The network, and an architecture that keeps half of it."""
+    torch.manual_seed(0)
+    network = Stranger().to(dtype).eval()
+    return network, prune_network(network, x(2, 6).to(dtype), fraction={"*": 0.5}, verify=False).architecture
+
+
+def test_a_network_from_elsewhere_keeps_its_class_and_loses_half_of_its_tensors() -> None:
+    network, architecture = strange()
+    small = carve(network, architecture)
+    assert type(small) is Stranger and small(x(2, 6).double()).shape == (2, 3)
+    dense, left = network.state_dict(), small.state_dict()
+    assert list(left) == list(dense)
+    assert left["embed.weight"].shape == (2, 6) and left["inner.weight"].shape == (2, 2)
+    assert (small.heads, small.size) == (1, 2) and (network.heads, network.size) == (2, 4)
+
+
+def test_every_tensor_is_one_exact_block_of_the_dense_one() -> None:
+    network = Stranger().double()
+    with torch.no_grad():
+        for tensor in [*network.parameters(), *network.buffers()]:
+            tensor.copy_(torch.arange(tensor.numel()).reshape(tensor.shape))
+    found = prune_network(network, x(2, 6).double(), fraction={"*": 0.5}, verify=False)
+    heads, sizes = (dict(zip((2, 4), found.architecture.kept, strict=True))[n].indices for n in (2, 4))
+    stays = [4 * head + size for head in heads for size in sizes]
+    assert len(stays) == 2
+    dense = dict([*network.named_parameters(), *network.named_buffers()])
+    for name, block in [*found.network.named_parameters(), *found.network.named_buffers()]:
+        for rows, whole in zip(_rows_by_value(block, dense[name].shape), dense[name].shape, strict=True):
+            assert rows == (stays if whole == 8 else list(range(whole))), name
+
+
+def test_the_numbers_of_pytorch_s_layers_say_what_their_tensors_are() -> None:
+    small = carve(*strange())
+    assert isinstance(small, Stranger)
+    assert (small.embed.in_features, small.embed.out_features) == (6, 2)
+    assert (small.inner.in_features, small.inner.out_features) == (2, 2) and small.norm.num_features == 2
+    assert "in_features=2, out_features=3" in repr(small.head)
+
+
+def test_tied_weights_stay_tied_and_everything_else_is_a_copy() -> None:
+    network, architecture = strange()
+    small = carve(network, architecture)
+    assert isinstance(small, Stranger)
+    assert small.again.weight is small.inner.weight and small.again.bias is not small.inner.bias
+    with torch.no_grad():
+        for tensor in [*small.parameters(), *small.buffers()]:
+            tensor.fill_(7)
+    small.embed.table["a"].append(3)
+    small.config.heads = 99
+    assert not any((tensor == 7).any() for tensor in [*network.parameters(), *network.buffers()])
+    assert network.embed.table == {"a": [1, 2]} and network.config.heads == 2
+
+
+def test_attributes_of_a_person_s_own_layer_come_along() -> None:
+    small = carve(*strange())
+    assert isinstance(small, Stranger) and type(small.embed) is Mine
+    assert (small.embed.note, small.embed.table, small.embed.rate) == ("mine", {"a": [1, 2]}, 0.5)
+
+
+def test_buffers_in_no_state_are_cut_and_stay_out_of_the_state() -> None:
+    small = carve(*strange())
+    assert isinstance(small, Stranger)
+    assert small.embed.count.shape == (2,) and "embed.count" not in small.state_dict()
+    assert "norm.running_mean" in small.state_dict()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+def test_the_type_of_numbers_is_inherited(dtype: torch.dtype) -> None:
+    small = carve(*strange(dtype))
+    assert {tensor.dtype for tensor in small.parameters()} == {dtype}
+    assert small.get_buffer("norm.running_mean").dtype == dtype
+    assert small.get_buffer("norm.num_batches_tracked").dtype == torch.int64
+
+
+def test_modes_and_frozen_parameters_are_inherited_module_by_module() -> None:
+    network, architecture = strange()
+    network.train()
+    network.norm.eval()
+    network.embed.weight.requires_grad_(False)
+    network.again.bias.requires_grad_(False)
+    small = carve(network, architecture)
+    assert isinstance(small, Stranger)
+    assert {name: module.training for name, module in small.named_modules()} == {
+        name: module.training for name, module in network.named_modules()
+    }
+    assert {name: one.requires_grad for name, one in small.named_parameters()} == {
+        name: one.requires_grad for name, one in network.named_parameters()
+    }
+    assert all(one.grad is None and one.is_leaf for one in small.parameters())
+
+
+def test_hooks_come_along() -> None:
+    network, architecture = strange()
+    seen: list[tuple[int, ...]] = []
+    network.inner.register_forward_hook(lambda _module, _inputs, result: seen.append(tuple(result.shape)))
+    network.head.register_forward_pre_hook(lambda _module, inputs: (inputs[0] * 0,))
+    small = carve(network, architecture)
+    assert isinstance(small, Stranger)
+    assert torch.equal(small(x(2, 6).double()), small.head.bias.expand(2, 3))
+    assert seen == [(2, 2)]
+
+
+def test_attributes_of_parameters_come_along() -> None:
+    network, architecture = strange()
+    network.embed.weight.is_special = True  # type: ignore[attr-defined]
+    assert carve(network, architecture).get_parameter("embed.weight").is_special  # type: ignore[attr-defined]
+
+
+def test_a_network_on_meta_gives_a_small_one_on_meta() -> None:
+    network, architecture = strange()
+    small = carve(network.to("meta"), architecture, other_weights=True)
+    assert small.get_parameter("embed.weight").shape == (2, 6) and small.get_parameter("embed.weight").is_meta
+
+
+def test_caches_of_dense_sizes_are_forgotten_in_the_small_network() -> None:
+    network, architecture = strange()
+    network.mask_cache = {"8": torch.ones(8)}  # type: ignore[assignment]
+    small: Any = carve(network, architecture)
+    assert small.mask_cache == {} and network.mask_cache != {}
+
+
+def test_a_network_that_cannot_be_copied_is_told_what_to_do() -> None:
+    network, architecture = strange()
+    network.lock = threading.Lock()  # type: ignore[assignment]
+    with pytest.raises(PruningError, match=r"Stranger cannot be copied .*Give the class a __deepcopy__ method"):
+        carve(network, architecture)
+
+
+def test_other_weights_of_a_network_from_elsewhere_are_refused_unless_they_are_meant() -> None:
+    network, architecture = strange()
+    with torch.no_grad():
+        network.embed.weight.add_(1)
+    with pytest.raises(PruningError, match="fingerprints differ"):
+        carve(network, architecture)
+    assert carve(network, architecture, other_weights=True).get_parameter("embed.weight").shape == (2, 6)
+
+
+def test_a_small_network_is_not_carved_again_by_the_same_architecture() -> None:
+    network, architecture = strange()
+    with pytest.raises(PruningError):
+        carve(carve(network, architecture), architecture, other_weights=True)
+
+
+def test_another_network_is_refused() -> None:
+    _, architecture = strange()
+    with pytest.raises(PruningError):
+        carve(nn.Sequential(nn.Linear(6, 8)), architecture, other_weights=True)
+
+
+def test_groups_of_a_convolution_go_as_they_were_chosen() -> None:
+    """Two of four groups whole, or half of each: the shapes are the same, the number of groups is not."""
+    torch.manual_seed(0)
+    network = Small(
+        lambda n, value: n.b(n.c(n.a(value)).mean((2, 3))),
+        a=nn.Conv2d(3, 8, 1),
+        c=nn.Conv2d(8, 8, 3, groups=4),
+        b=nn.Linear(8, 2),
+    ).double()
+    whole = prune_network(network, x(2, 3, 5, 5).double(), fraction={"*": 0.5})
+    inside = prune_network(network, x(2, 3, 5, 5).double(), fraction=0.5)
+    assert whole.verification.verified and inside.verification.verified
+    assert (whole.network.c.groups, inside.network.c.groups) == (2, 4)  # type: ignore[union-attr]
+
+
+def test_what_is_cut_may_be_something_else_than_the_weights() -> None:
+    network, architecture = strange()
+    shapes: dict[tuple[int, ...], int] = {}
+
+    def zeros(tensor: Tensor, keep: Any) -> Tensor:
+        shapes[tuple(tensor.shape)] = len(keep)
+        sizes = [int(keep[axis].sum()) if axis in keep else size for axis, size in enumerate(tensor.shape)]
+        return torch.zeros(sizes, dtype=tensor.dtype)
+
+    small = carve_tensors(network, architecture, zeros)
+    assert not any(tensor.any() for tensor in small.parameters())
+    assert shapes[(8, 8)] == 2 and shapes[()] == 0
