@@ -18,11 +18,13 @@ from regrow.channels.groups import channel_groups, keep_masks
 from regrow.channels.masks import axis_masks, named_tensors
 from regrow.channels.module_sizes import correct, leaf_sizes, write_size
 from regrow.channels.onmeta import forget
+from regrow.channels.pauses import no_collection
 from regrow.errors import PruningError
 from regrow.networks.build import blueprint
 from regrow.networks.groups import Group
 
 
+@no_collection()
 def carve(network: nn.Module, architecture: Architecture, *, other_weights: bool = False) -> nn.Module:
     """The small network, with copies of the dense network's weights and norm statistics; `network` is left as it is.
 

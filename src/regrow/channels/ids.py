@@ -77,6 +77,8 @@ class Demands:
         self.diary = Diary()
         self.calls = 0
         """Calls of PyTorch's Python interface so far."""
+        self.calls_in_all = 0
+        """Calls of the whole run in inference mode."""
         self.journal: dict[int, Entry] = {}
         """By the number of the call: sizes that were read, and statistics and scales that follow them."""
         self.writes_journal = True
@@ -194,7 +196,7 @@ class Demands:
 
     def follow(self, number: int, ids: Ids, length: int, what: str) -> None:
         """The code gave `number` for an axis of `length` positions: as a size that must follow, or as a constant."""
-        if number < 0:
+        if int(number) < 0:
             return
         if not isinstance(number, Size):
             if ids is not None and length > 1:

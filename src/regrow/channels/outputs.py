@@ -1,7 +1,7 @@
 """Which outputs of a network must keep their width.
 
 All tensors that a call returns, but for networks that return by name (as those of transformers do): there, caches and intermediate
-states may change, and where there are predictions the last hidden state, too.
+states may change, and where there are predictions the last hidden state and the outputs of the models inside, too.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def contract(result: Any, outputs: Callable[[Any], Any] | None = None) -> tuple[
     names = [name for name, value in result.items() if tensors_in(value)]
     kept = [name for name in names if name not in _INTERNAL]
     if any(_PREDICTION.search(name) for name in kept):
-        kept = [name for name in kept if name != "last_hidden_state"]
+        kept = [name for name in kept if name != "last_hidden_state" and not name.endswith("_model_output")]
     chosen = [(name, tensor) for name in kept for tensor in tensors_in(result[name])]
     return chosen, [name for name in names if name not in kept]
 

@@ -28,6 +28,7 @@ from regrow.channels.ids import Demands
 from regrow.channels.labels import labels_of, put, tensors_in
 from regrow.channels.onmeta import as_call, meta_copy, moved, sharing_copy
 from regrow.channels.outputs import contract
+from regrow.channels.pauses import no_collection
 from regrow.channels.rules.table import rule_of
 from regrow.channels.tracing import Frozen, Tracing
 from regrow.channels.watch import Watch, plain_functions
@@ -58,6 +59,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return out
 
 
+@no_collection()
 def trace(
     network: nn.Module,
     example_inputs: Any,
@@ -168,6 +170,8 @@ def _forward(attempt: Attempt, args: tuple[Any, ...], kwargs: dict[str, Any], ou
             result = attempt.copy(*args, **kwargs)
     finally:
         torch.backends.mha.set_fastpath_enabled(fastpath)
+    if demands.writes_journal:
+        demands.calls_in_all = demands.calls
     kept, left_out = contract(result, outputs)
     for name, tensor in kept:
         for ids in labels_of(tensor).axes:

@@ -76,6 +76,11 @@ class Tracing:
         """Calls of PyTorch's interface that read sizes or follow them, by number; see `regrow.channels.silence`."""
         return self._demands.journal
 
+    @property
+    def calls(self) -> int:
+        """Calls of PyTorch's interface that the traced run made."""
+        return self._demands.calls_in_all
+
     def kept(self, indices: Sequence[Sequence[int]]) -> Callable[[IdArray], NDArray[np.bool_]]:
         """When every group keeps the channels in `indices`: a function that says which positions of an axis stay."""
         stays = [np.zeros(group.channels, dtype=bool) for group in self.groups]

@@ -200,7 +200,7 @@ def _created(demands: Demands, func: Any, args: Args, kwargs: Named) -> Any:
     )
     if not isinstance(out, Tensor) or len(sizes) != out.dim() or not any(isinstance(size, Size) for size in sizes):
         return out
-    axes = [demands.fresh(int(size)) if isinstance(size, Size) and size > 1 else None for size in sizes]
+    axes = [demands.fresh(int(size)) if isinstance(size, Size) and int(size) > 1 else None for size in sizes]
     put(out, axes, zero="zeros" in func.__name__)
     _follow_all(demands, out, sizes, func.__name__)
     return out

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from regrow.channels.architecture import Architecture, Correction, KeptChannels, regrow_version
 from regrow.channels.fingerprint import fingerprint
 from regrow.channels.masks import named_tensors
+from regrow.channels.pauses import no_collection
 from regrow.errors import PruningError
 from regrow.networks.groups import Group
 from regrow.networks.spec import NetworkSpec
@@ -49,6 +50,7 @@ class Choice:
     notes: tuple[str, ...]
 
 
+@no_collection()
 def choose(
     network: nn.Module,
     traced: Traced,
