@@ -324,3 +324,22 @@ def test_labels_do_not_stay_on_the_caller_s_tensors() -> None:
     value = x(2, 6)
     look(lambda n, value: n.b(n.a(value)), value, a=weight, b=nn.Linear(8, 3))
     assert labels_of(weight.weight).live == [] and weight.weight.__dict__ == {} and value.__dict__ == {}
+
+
+def test_following_sizes_asks_nothing_of_them() -> None:
+    """The questions that are kept are those of the network's code, not the tracer's own."""
+    sheet = Sheet()
+    y = sheet.tensor("-c", 2, 4)
+
+    def run() -> None:
+        width = y.shape[1]
+        torch.zeros(2, width, device="meta")
+        y.new_zeros(width, 3)
+        y.view(2, width, 1).expand(2, width, 5).repeat(1, 1, width)
+        y.unflatten(1, (width // 2, 2)).flatten(1).split(width // 2, 1)
+        _ = y[:, : width // 2], y.narrow(1, 0, width // 2), y.repeat_interleave(width, 1)
+        F.layer_norm(y, (width,))
+        y.tensor_split(width // 2, 1)
+
+    sheet.watch(run)
+    assert sheet.demands.diary.comparisons == []
