@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,8 +30,8 @@ class Attempt:
     notes: list[str]
 
 
-def concluded(attempt: Attempt, on: str) -> Tracing:
-    """What the demands of one run come down to; `on` says what it ran on."""
+def concluded(attempt: Attempt, on: str, again: Callable[[], Tracing] | None = None) -> Tracing:
+    """What the demands of one run come down to; `on` says what it ran on, `again` traces once more."""
     demands = attempt.demands
     places = _places(attempt)
     led = _led(demands)
@@ -54,6 +55,7 @@ def concluded(attempt: Attempt, on: str) -> Tracing:
         links=links,
         notes=tuple(dict.fromkeys([*attempt.notes, *_statistics(demands, families)])),
         on=on,
+        again=again,
         _demands=demands,
         _families=families,
         _system=system,

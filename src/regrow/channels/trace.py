@@ -78,7 +78,8 @@ def trace(
     Raises `PruningError` where the network cannot run on the example inputs.
     """
     attempt, on = _first_that_runs(network, example_inputs, outputs, allow_inexact)
-    return concluded(attempt, on)
+    again = functools.partial(trace, network, example_inputs, outputs=outputs, allow_inexact=allow_inexact)
+    return concluded(attempt, on, again)
 
 
 def _first_that_runs(network: nn.Module, inputs: Any, outputs: Any, allow: Sequence[str]) -> tuple[Attempt, str]:

@@ -46,6 +46,9 @@ class Tracing:
     on: str
     """`meta` where no numbers were computed, else `values`."""
 
+    again: Callable[[], Tracing] | None
+    """Traces the same network once more; tables that its code has filled since then are not made anew."""
+
     _demands: Demands
     _families: Families
     _system: System
