@@ -17,6 +17,7 @@ from regrow.networks.build import build
 from regrow.networks.zoo import NETWORKS
 from regrow.pruning.anything import prune_network
 
+from .random_networks import random_network
 from .traced import Small, look, x
 from .zoo_networks import SHAPE, small_spec
 
@@ -154,6 +155,20 @@ def test_each_construct_is_pruned_exactly(name: str) -> None:
 def test_the_output_stays_and_says_so() -> None:
     (frozen,) = trace(Net(), x(2, 6)).frozen
     assert (frozen.what, frozen.channels, frozen.reason) == ("b.weight", 3, "the network: is the output of the network")
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_networks_by_chance_are_pruned_exactly(seed: int) -> None:
+    network = random_network(seed, steps=2 + seed % 5)
+    inputs = x(2, 4, 5).double()
+    tracing = trace(network, inputs)
+    if not tracing.groups:
+        assert all(one.reason for one in tracing.frozen)
+        return
+    found = prune_network(network, inputs, fraction={"*": (0.25, 0.5, 0.75)[seed % 3]})
+    assert found.verification.verified, str(found.verification)
+    assert found.verification.error is not None and found.verification.error < 1e-10
+    found.network.train()(inputs).sum().backward()
 
 
 # ------------------------------------------------------------------ inputs and outputs
