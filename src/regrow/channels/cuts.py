@@ -97,10 +97,22 @@ def _slices(demands: Demands, x: Tensor, key: Any) -> None:
         if entry is Ellipsis:
             axis = x.dim() - sum(_consumes(later) for later in entries[place + 1 :])
             continue
-        bounds = (entry.start, entry.stop) if isinstance(entry, slice) else ()
+        bounds = () if not isinstance(entry, slice) or _every_nth(entry) else (entry.start, entry.stop)
         for bound in (bound for bound in bounds if isinstance(bound, int)):
             _bound(demands, x, axis, bound)
         axis += _consumes(entry)
+
+
+def _every_nth(entry: slice) -> bool:
+    """`x[1::2]`: neighbours go together, so where it starts among them is no size."""
+    start, step = entry.start or 0, entry.step
+    return (
+        entry.stop is None
+        and isinstance(step, int)
+        and step > 1
+        and isinstance(start, int)
+        and 0 <= int(start) < int(step)
+    )
 
 
 def _consumes(entry: Any) -> int:
