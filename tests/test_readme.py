@@ -67,7 +67,15 @@ def test_set_up_is_these_two_commands_and_no_others() -> None:
 
 
 def test_every_command_of_the_command_line_is_shown() -> None:
-    assert {arguments[0] for arguments in commands(README)} == {"list", "check", "plan", "run", "report", "prune", "latency"}
+    assert {arguments[0] for arguments in commands(README)} == {
+        "list",
+        "check",
+        "plan",
+        "run",
+        "report",
+        "prune",
+        "latency",
+    }
 
 
 @pytest.mark.parametrize(("page", "arguments"), SHELL, ids=named(SHELL))

@@ -166,7 +166,8 @@ CALLS: dict[str, Callable[[Tensor], Any]] = {
     "ordered": lambda x: [x.topk(2, 1), x.sort(1), x.kthvalue(2, 1), x.argsort(1), x.msort()],
     "glu": lambda x: F.glu(x, 1),
     "reductions": lambda x: [
-        getattr(x, name)(1) for name in ["sum", "mean", "prod", "amax", "amin", "max", "min", "var", "std", "argmax", "argmin"]
+        getattr(x, name)(1)
+        for name in ["sum", "mean", "prod", "amax", "amin", "max", "min", "var", "std", "argmax", "argmin"]
     ],
     "more reductions": lambda x: [
         torch.var_mean(x, 1),
