@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torchvision
@@ -111,3 +112,11 @@ def test_a_class_that_says_how_it_is_copied_is_heard() -> None:
     found = duplicate(nn.Sequential(Own()), {})
     assert found[0].copied is True
     assert _is_plain(nn.Linear) and not _is_plain(Own) and not _is_plain(nn.LSTM)
+
+
+def test_a_tensor_or_an_array_that_is_no_buffer_is_copied() -> None:
+    network = nn.Linear(2, 2)
+    network.scale, network.steps = torch.ones(3), np.arange(3)  # type: ignore[assignment]
+    made: Any = duplicate(network, {})
+    assert torch.equal(made.scale, torch.ones(3)) and made.scale is not network.scale
+    assert made.steps.tolist() == [0, 1, 2] and made.steps is not network.steps

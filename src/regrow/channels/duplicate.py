@@ -71,7 +71,7 @@ def _copied_module(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
     memo[id(module)] = made  # before its parts, which may point back to it
     into = made.__dict__
     for name, part in vars(module).items():
-        if not part and name in _OWN and type(part) in _CONTAINERS:
+        if name in _OWN and type(part) in _CONTAINERS and not part:
             into[name] = type(part)()
         else:
             into[name] = _copied(part, memo)
