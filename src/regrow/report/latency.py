@@ -83,5 +83,5 @@ def _where(answer: Mapping[str, Any]) -> str:
     used = plural(setup["threads"], "thread") if setup["device"] == "cpu" else setup["device"]
     return (
         f"{place['processor']}, {place['cores']} cores, torch {place['versions']['torch']}; {used}, {rounds} rounds in turns. "
-        "Random weights: speed does not depend on them."
+        "Speed does not depend on what the weights are."
     )
