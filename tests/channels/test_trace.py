@@ -381,6 +381,30 @@ def test_an_unknown_operation_keeps_what_it_touches_and_is_named() -> None:
     assert found.frozen == {"a.weight": (8, reason)}
 
 
+# ------------------------------------------------------------------ parts written over
+
+
+@pytest.mark.parametrize(
+    ("write", "groups"),
+    [
+        (lambda y: y[:, 0].add_(1.0), {}),
+        (lambda y: y[:, 0].copy_(torch.ones(8, device=y.device)), {}),
+        (lambda y: y[:, 0].mul_(2.0), {"a": 8}),
+        (lambda y: y[:, 0].fill_(0.0), {"a": 8}),
+    ],
+)
+def test_a_sum_over_channels_knows_what_was_written_into_a_part(
+    write: Callable[[Tensor], Any], groups: dict[str, int]
+) -> None:
+    def forward(n: Any, y: Tensor) -> Tensor:
+        hidden = n.a(y)
+        write(hidden)
+        result: Tensor = n.b(hidden.sum(2))
+        return result
+
+    assert look(forward, x(2, 5, 6), a=nn.Linear(6, 8), b=nn.Linear(5, 3)).groups == groups
+
+
 # ------------------------------------------------------------------ links
 
 

@@ -53,6 +53,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         out = values.run(shortcuts.run, func, args, kwargs, given) if self.on_meta else func(*args, **kwargs)
         data = any(labels_of(tensor).data for tensor in given)
         rule_of(func)(self.demands, out, args, kwargs)
+        if func._schema.is_mutable and given and (base := given[0]._base) is not None and not labels_of(given[0]).zero:
+            labels_of(base).zero = False  # a part of it was written over
         if not data and given:
             for result in tensors_in(out):
                 labels_of(result).data = False

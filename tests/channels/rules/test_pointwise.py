@@ -84,6 +84,8 @@ ZEROS: dict[str, tuple[Any, bool]] = {
     "in place, number": (lambda x, _: x.clone().add_(1), False),
     "zeros": (lambda x, _: torch.zeros_like(x), True),
     "ones": (lambda x, _: torch.ones_like(x), False),
+    "filled": (lambda x, _: x.clone().fill_(0), True),
+    "filled with ones": (lambda x, _: x.clone().fill_(1), False),
     "copied into": (lambda x, y: torch.zeros_like(x).copy_(y), True),
     "copied over": (lambda x, y: torch.ones_like(x).copy_(y), False),
 }

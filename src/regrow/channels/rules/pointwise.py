@@ -100,6 +100,13 @@ def like(demands: Demands, out: Any, args: Sequence[Any], kwargs: Mapping[str, A
     put(out, labels_of(args[0]).axes, zero=False)
 
 
+def fill(demands: Demands, out: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    """`x.fill_(value)`, which is also how `x[:, 0] = value` is written."""
+    del demands
+    value = args[1] if len(args) > 1 else kwargs.get("value")
+    put(out, labels_of(args[0]).axes, zero=not isinstance(value, Tensor) and value == 0)
+
+
 def zeros_like(demands: Demands, out: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
     """Zeros of the same sizes."""
     del demands, kwargs
