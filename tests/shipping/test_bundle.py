@@ -246,12 +246,22 @@ def test_files_much_larger_than_the_tensors_they_hold_are_not_read(folder: Path)
         load(folder, Tiny)
 
 
-def test_a_correction_from_a_stranger_reaches_no_further_than_a_number_that_stands_there(folder: Path) -> None:
-    architecture = tiny()[1]
-    stranger = replace(architecture.corrections[0], attribute="__class__.__init__.__defaults__.0")
-    write_architecture(folder / ARCHITECTURE, replace(architecture, corrections=(stranger,)))
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("__class__.__init__.__defaults__.0", "a path of plain names and numbers is expected"),
+        ("forward", "must be 8 here; found None"),
+    ],
+    ids=["into Python's own", "to what is no number"],
+)
+def test_a_correction_from_a_stranger_reaches_no_further_than_a_number_that_stands_there(
+    folder: Path, path: str, reason: str
+) -> None:
+    value = json.loads((folder / ARCHITECTURE).read_text())
+    value["corrections"][0]["attribute"] = path
+    (folder / ARCHITECTURE).write_text(json.dumps(value))
     vouch(folder)
-    with pytest.raises(ConfigError, match="must be 8 here; found None"):
+    with pytest.raises(ConfigError, match=reason):
         load(folder, Tiny)
 
 
