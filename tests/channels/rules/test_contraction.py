@@ -24,6 +24,16 @@ def test_a_linear_layer_sums_over_its_inputs_and_computes_its_outputs() -> None:
     assert sheet.leading == "o0 o1 o2 o3" and sheet.reasons == [] and labels_of(out).zero
 
 
+def test_a_linear_layer_that_is_not_taken_apart_is_the_same() -> None:
+    sheet = Sheet()
+    y, weight, bias = sheet.tensor("--c", 2, 5, 3), sheet.tensor("oi", 4, 3), sheet.tensor("b", 4)
+    with torch.inference_mode():
+        out = sheet.run(lambda: aten.linear.default(y, weight, bias))
+    assert sheet.seen(out) == ["-", "-", "o0 o1 o2 o3"] and labels_of(out).zero
+    assert sheet.seen(weight)[1] == "c0 c1 c2" and sheet.seen(bias) == ["o0 o1 o2 o3"]
+    assert sheet.leading == "o0 o1 o2 o3"
+
+
 def test_what_the_data_brings_keeps_the_weights_that_read_it() -> None:
     sheet = Sheet()
     x, weight = sheet.tensor("--", 2, 3), sheet.tensor("oi", 4, 3)

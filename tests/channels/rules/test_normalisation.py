@@ -224,3 +224,14 @@ TRUE: dict[str, tuple[Callable[..., Any], tuple[str, ...], list[tuple[int, ...]]
 def test_what_is_left_computes_the_same(name: str) -> None:
     call, axes, shapes = TRUE[name]
     assert max(true_of(call, *axes, shapes=shapes, seed=seed) for seed in range(4)) > 0
+    for seed in range(2):
+        true_of(call, *axes, shapes=shapes, zero=False, seed=seed)
+
+
+@pytest.mark.parametrize("name", ["sum", "mean", "amax"])
+def test_what_is_reduced_beside_channels_holds_zero_where_they_do(name: str) -> None:
+    sheet = Sheet()
+    for zero in (True, False):
+        y = sheet.tensor("-c-", 2, 3, 4, zero=zero)
+        assert labels_of(sheet.run(lambda y=y: getattr(y, name)(2))).zero is zero
+    assert not labels_of(sheet.run(lambda: sheet.tensor("-c-", 2, 3, 4).argmax(2))).zero
