@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from regrow.channels.architecture import Architecture
 from regrow.channels.carve import carve
 from regrow.channels.trace import Tracing, trace
-from regrow.channels.verify import TOLERANCE, Verification, verify
+from regrow.channels.verify import ROUNDING, TOLERANCE, Verification, verify
 from regrow.errors import PruningError
 from regrow.pruning.anything import prune_network
 
@@ -141,6 +141,44 @@ def test_a_small_network_that_is_something_else_is_refused_at_the_module_where_i
     assert "ignore=" in str(error.value)
 
 
+def test_a_small_mistake_is_told_from_rounding_in_double_precision() -> None:
+    case = pruned(Convolutional(), x(2, 3, 6, 6))
+    with torch.no_grad():
+        case[1].get_parameter("head.bias")[0] += 3e-5
+    with pytest.raises(
+        PruningError, match=r"outputs differ by .*e-05 of their largest number, more than rounding explains"
+    ):
+        verify(*case)
+
+
+def large(n: Any, value: Tensor) -> Tensor:
+    """Numbers of which the last digits are lost in one order, and the next in another."""
+    return n.b(n.a(value) + n.c(value) * 3000.0) - n.b(n.c(value) * 3000.0)
+
+
+def insisting(n: Any, value: Tensor) -> Tensor:
+    """The same, in float32 whatever comes."""
+    return large(n, value.to(torch.float32))
+
+
+@pytest.mark.parametrize("call", [large, insisting])
+def test_rounding_that_is_larger_than_usual_is_no_mistake(call: Callable[..., Any]) -> None:
+    layers = {"a": nn.Linear(64, 512), "b": nn.Linear(512, 32), "c": nn.Linear(64, 512)}
+    result = verify(*pruned(Small(call, **layers), x(4, 64)))
+    assert result.verified and result.error is not None and ROUNDING < result.error < 1e-3
+
+
+def test_code_may_ask_for_devices_and_types_as_often_as_it_likes() -> None:
+    def asking(n: Any, value: Tensor) -> Tensor:
+        if value.device.type == "meta":
+            _ = value.dtype, value.ndim, value.device
+        hidden = n.a(value)
+        result: Tensor = n.b(F.layer_norm(hidden, (hidden.shape[-1],)))
+        return result
+
+    assert verify(*pruned(Small(asking, **layers()), x(2, 6))).verified
+
+
 def test_a_wrong_correction_is_refused() -> None:
     """Three heads of one dimension and one of three have the same tensors; the number tells them apart."""
     network, _, architecture, tracing, inputs = pruned(Attention(), x(2, 5, 6))
@@ -189,7 +227,10 @@ def layers() -> dict[str, nn.Module]:
 
 def test_a_comparison_that_could_not_have_failed_is_no_verification() -> None:
     result = verify(*pruned(Small(lambda n, value: n.b(n.a(value)), **layers()), torch.zeros(2, 6)))
-    assert str(result) == "not verified: all outputs are zero for these example inputs; give inputs of other numbers"
+    assert (
+        str(result)
+        == "not verified: all outputs are zero, for these example inputs and these weights; give other inputs, or weights that were trained"
+    )
     result = verify(*pruned(Small(lambda n, value: n.b(n.a(value)).argmax(1), **layers()), x(2, 6)))
     assert str(result) == "not verified: the network returns no floating-point numbers, and only these are compared"
 

@@ -21,7 +21,7 @@ from regrow.channels.ids import Entry, Ids
 from regrow.channels.onmeta import named_tensors, sharing_copy
 from regrow.channels.rules.normalisation import reduced_axes
 from regrow.channels.sizes import Diary, Extent, IdArray, Size
-from regrow.channels.watch import counted, function_name, plain_functions, sized, tensor_first
+from regrow.channels.watch import UNCOUNTED, counted, function_name, plain_functions, sized, tensor_first
 
 Masks = Mapping[str, Mapping[int, Tensor]]
 Kept = Callable[[IdArray], Tensor]
@@ -73,10 +73,12 @@ class Silence(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Every call of PyTorch's Python interface."""
-        self.calls += 1
-        entry = self.journal.get(self.calls)
         name = function_name(func)
         kwargs = kwargs or {}
+        if name in UNCOUNTED:
+            return func(*args, **kwargs)
+        self.calls += 1
+        entry = self.journal.get(self.calls)
         if name in _QUESTIONS:
             return self._size(func, args, kwargs, entry) if entry is not None else func(*args, **kwargs)
         if entry is not None and entry.name != name:
@@ -209,9 +211,7 @@ def _attention(silence: Silence, func: Any, args: Sequence[Any], kwargs: Mapping
     return func(*args[:6], **{**kwargs, "scale": size**-0.5})
 
 
-_QUESTIONS: Final = frozenset(
-    ["shape", "size", "numel", "nelement", "dim", "ndim", "device", "dtype", "requires_grad", "is_cuda"]
-)
+_QUESTIONS: Final = frozenset(["shape", "size", "numel", "nelement"])
 
 _ARITHMETIC: Final = frozenset(
     ["mul", "div", "true_divide", "__mul__", "__rmul__", "__truediv__", "__rtruediv__", "multiply", "mul_", "div_", "__imul__",

@@ -14,8 +14,10 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from regrow.channels.architecture import Architecture
+from regrow.channels.duplicate import duplicate
 from regrow.channels.labels import tensors_in
 from regrow.channels.masks import axis_masks
 from regrow.channels.onmeta import as_call, moved
@@ -26,6 +28,13 @@ from regrow.errors import PruningError
 
 TOLERANCE: Final = {torch.float64: 1e-8, torch.float32: 1e-3, torch.float16: 5e-2, torch.bfloat16: 1e-1}
 """Largest difference that counts as none, relative to the largest number of the output."""
+
+ROUNDING: Final = 5e-6
+"""Differences of float32 outputs up to here are rounding (measured: below 1e-6 on thirty networks). Greater ones are looked at again in
+double precision: one wrong row in the queries of an untrained attention changes the output by 3e-5 only."""
+
+_LARGEST_COPY: Final = 2**29
+"""Numbers of a network that is copied to look again, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +89,11 @@ def verify(
         return Verification(
             False, None, None, "with channels silenced the network takes another path than when it was traced"
         )
-    if not apart <= tolerance:
+    if not apart <= tolerance or _is_wrong(apart, expected, dense, small, architecture, inputs, outputs):
         raise PruningError(
             f"the small network does not compute what the dense one does without the removed channels: outputs differ by {apart:.1e} "
-            f"of their largest number, more than {tolerance:.0e}; they part at {_first_apart(dense, small, inputs, outputs)}. Nothing was "
-            "returned. Leave the layers around it out with ignore=, and please report the network."
+            f"of their largest number, more than rounding explains; they part at {_first_apart(dense, small, inputs, outputs)}. Nothing "
+            "was returned. Leave the layers around it out with ignore=, and please report the network."
         )
     if nothing := _nothing_to_compare(expected):
         return Verification(False, None, None, nothing)
@@ -111,6 +120,32 @@ def _silent_outputs(
             raise
     dense = _Dense(network, architecture, again)
     return dense, dense(inputs, outputs)
+
+
+def _is_wrong(
+    apart: float,
+    expected: Sequence[Tensor],
+    dense: _Dense,
+    small: nn.Module,
+    architecture: Architecture,
+    inputs: Any,
+    outputs: Any,
+) -> bool:
+    """Whether a difference that is tolerated stays as it is in double precision, where rounding would vanish."""
+    single = any(tensor.dtype == torch.float32 for tensor in expected)
+    numbers = sum(tensor.numel() for tensor in dense.network.parameters())
+    if not single or apart <= ROUNDING or numbers > _LARGEST_COPY:
+        return False
+    networks = [duplicate(one, {}).double() for one in (dense.network, small)]
+    wide = tree_map(
+        lambda leaf: leaf.double() if isinstance(leaf, Tensor) and leaf.is_floating_point() else leaf, inputs
+    )
+    try:
+        again = _Dense(networks[0], architecture, dense.tracing)(wide, outputs)
+        error, _ = _difference(again, _small(networks[1], wide, outputs))
+    except Exception:  # code that insists on float32 cannot be looked at again
+        return False
+    return error > max(ROUNDING, 0.3 * apart)
 
 
 Trail = list[tuple[str, float]]
@@ -228,7 +263,7 @@ def _nothing_to_compare(outputs: Sequence[Tensor]) -> str:
     if not numbers:
         return "the network returns no floating-point numbers, and only these are compared"
     if not any(bool((tensor != 0).any()) for tensor in numbers):
-        return "all outputs are zero for these example inputs; give inputs of other numbers"
+        return "all outputs are zero, for these example inputs and these weights; give other inputs, or weights that were trained"
     return ""
 
 

@@ -34,11 +34,18 @@ class Watch(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Every call of PyTorch's Python interface."""
-        self.demands.calls += 1
-        handler = HANDLERS.get(function_name(func))
+        name = function_name(func)
+        self.demands.calls += name not in UNCOUNTED
+        handler = HANDLERS.get(name)
         if handler is None:
             return func(*args, **(kwargs or {}))
         return handler(self.demands, func, *tensor_first(args, kwargs or {}))
+
+
+UNCOUNTED: Final = frozenset(
+    ["device", "dtype", "dim", "ndim", "requires_grad", "is_cuda", "is_meta", "is_cpu", "layout"]
+)
+"""Questions that code asks oftener on one device than on another: calls are numbered without them."""
 
 
 def tensor_first(args: Args, kwargs: Named) -> tuple[Args, Named]:
