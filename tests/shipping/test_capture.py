@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from regrow.errors import ExportError
-from regrow.shipping.capture import batches, captured, quiet
+from regrow.evaluation.runtimes import quiet
+from regrow.shipping.capture import batches, captured
 from regrow.shipping.inputs import arguments
 
 from .small_networks import Counting, images, tiny

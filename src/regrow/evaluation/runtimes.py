@@ -45,7 +45,7 @@ def compiled(network: nn.Module, inputs: Arguments, threads: int) -> Call:  # no
     # gets a code of its own, so the tenth small network is compiled as the first was.
     own = types.FunctionType(forward.__code__.replace(), globals(), "forward", None, forward.__closure__)
     call = _inference(torch.compile(own, dynamic=False), inputs)
-    with _quiet():
+    with quiet():
         call()
     return call
 
@@ -89,7 +89,7 @@ def _session(runtime: Any, network: nn.Module, inputs: Arguments, threads: int, 
     positional, keywords = inputs
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.onnx"
-        with _quiet(), torch.no_grad():
+        with quiet(), torch.no_grad():
             program = torch.onnx.export(network, positional, kwargs=keywords, dynamo=True, verbose=False)
             assert program is not None
             program.save(path, external_data=True)
@@ -97,7 +97,7 @@ def _session(runtime: Any, network: nn.Module, inputs: Arguments, threads: int, 
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep progress lines, warnings and log messages of compilers and exporters to themselves; errors still come through."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)

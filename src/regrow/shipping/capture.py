@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import warnings
-from collections.abc import Iterator
-
 import torch
 from torch import nn
 from torch.export import Dim, ExportedProgram, ShapesCollection
 
 from regrow.errors import ExportError
+from regrow.evaluation.runtimes import quiet
 from regrow.shipping.inputs import Arguments, with_batch
 from regrow.shipping.parity import evaluating, reason
 
@@ -45,16 +40,3 @@ def captured(network: nn.Module, call: Arguments, *, dynamic_batch: bool) -> Exp
 def batches(call: Arguments, *, dynamic_batch: bool) -> tuple[int, ...]:
     """Batch sizes at which an export is compared: two that were not traced, or the only one there is."""
     return (1, max(TRACED_BATCH, call.batch) + 1) if dynamic_batch else (call.batch,)
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep the exporters' progress lines, warnings and log messages to themselves; errors still come through."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from regrow.errors import ExportError, MissingExtraError
-from regrow.shipping.capture import batches, captured, quiet
+from regrow.evaluation.runtimes import quiet
+from regrow.shipping.capture import batches, captured
 from regrow.shipping.inputs import Arguments, Inputs, arguments
 from regrow.shipping.parity import Export, Run, parity, reason
 
