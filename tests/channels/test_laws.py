@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from regrow.channels.blocks import Block
 from regrow.channels.laws import Spread, is_plain, law_of, spread_of
+from regrow.channels.subblocks import SubBlock
 
 MODULE = nn.Module()
-HALF = {"weight": Block((200, 300), {0: torch.arange(200) % 2 == 0, 1: torch.arange(300) % 2 == 0})}
+HALF = {"weight": SubBlock((200, 300), {0: torch.arange(200) % 2 == 0, 1: torch.arange(300) % 2 == 0})}
 
 
 @pytest.mark.parametrize(
@@ -36,18 +36,21 @@ def test_a_convolution_counts_its_window_and_its_groups() -> None:
     keep = torch.arange(64) < 32
     layer = nn.Conv2d(64, 256, 3, groups=8)
     law = law_of(
-        "weight", Spread(math.sqrt(2 / (32 * 9)), 18432), {"weight": Block((256, 8, 3, 3), {0: keep.repeat(4)})}, layer
+        "weight",
+        Spread(math.sqrt(2 / (32 * 9)), 18432),
+        {"weight": SubBlock((256, 8, 3, 3), {0: keep.repeat(4)})},
+        layer,
     )
     assert law is not None
     assert law.small == pytest.approx(math.sqrt(2 / (16 * 9)))
     depthwise = nn.Conv2d(64, 64, 3, groups=64)
-    law = law_of("weight", Spread(math.sqrt(2 / 9), 576), {"weight": Block((64, 1, 3, 3), {0: keep})}, depthwise)
+    law = law_of("weight", Spread(math.sqrt(2 / 9), 576), {"weight": SubBlock((64, 1, 3, 3), {0: keep})}, depthwise)
     assert law is not None
     assert law.small == pytest.approx(law.dense)
 
 
 def test_a_bias_follows_the_weight_beside_it() -> None:
-    blocks = {**HALF, "bias": Block((200,), {0: torch.arange(200) < 100})}
+    blocks = {**HALF, "bias": SubBlock((200,), {0: torch.arange(200) < 100})}
     law = law_of("bias", Spread(math.sqrt(1 / 900), 200), blocks, nn.Linear(300, 200))
     assert law is not None
     assert law.small == pytest.approx(math.sqrt(1 / 450))

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from regrow.channels.blocks import kept_blocks
 from regrow.channels.redraw import redraw
+from regrow.channels.subblocks import kept_subblocks
 from regrow.errors import PruningError
 from regrow.randomness import seeded
 
@@ -52,7 +52,7 @@ def test_a_redrawn_layer_has_the_spread_of_one_built_small(name: str) -> None:
     build = LAYERS[name]
     with seeded(0, name):
         dense, small = nn.Sequential(build(64)), nn.Sequential(build(32))
-    blocks = kept_blocks(between(dense, small), named_tensors(dense))
+    blocks = kept_subblocks(between(dense, small), named_tensors(dense))
     redrawn = redraw(dense, blocks)
     assert shapes(dense) == shapes(small)
     assert unlike(dense, small, large=500) == []
@@ -68,7 +68,9 @@ def test_a_vector_scaled_by_its_own_width_follows_it() -> None:
 
     with seeded(0):
         dense, small = Prompt(4096), Prompt(1024)
-    found = {entry.name: entry.law for entry in redraw(dense, kept_blocks(between(dense, small), named_tensors(dense)))}
+    found = {
+        entry.name: entry.law for entry in redraw(dense, kept_subblocks(between(dense, small), named_tensors(dense)))
+    }
     assert found["token"] is not None and found["token"].formula == "sqrt(1 / width)"
     assert found["plain"] is None
     assert float(dense.token.detach().std()) == pytest.approx(1024**-0.5, rel=0.1)
@@ -82,14 +84,14 @@ def test_ties_hold() -> None:
         return network
 
     dense = build(16)
-    redraw(dense, kept_blocks(between(dense, build(8)), named_tensors(dense)))
+    redraw(dense, kept_subblocks(between(dense, build(8)), named_tensors(dense)))
     assert dense[0].weight is dense[1].weight
     assert dense[1].weight.shape == (8, 8)
 
 
 def test_a_tensor_of_another_size_is_refused() -> None:
     dense = nn.Linear(16, 8)
-    blocks = kept_blocks(between(dense, nn.Linear(8, 8)), named_tensors(dense))
+    blocks = kept_subblocks(between(dense, nn.Linear(8, 8)), named_tensors(dense))
     with pytest.raises(PruningError, match=r"built weight with shape \(8, 12\), where the dense network has \(8, 16\)"):
         redraw(nn.Linear(12, 8), blocks)
 
@@ -97,7 +99,7 @@ def test_a_tensor_of_another_size_is_refused() -> None:
 def test_what_was_redrawn_says_by_which_law() -> None:
     with seeded(0):
         dense = nn.Linear(256, 256)
-    entries = redraw(dense, kept_blocks(between(dense, nn.Linear(128, 128)), named_tensors(dense)))
+    entries = redraw(dense, kept_subblocks(between(dense, nn.Linear(128, 128)), named_tensors(dense)))
     assert [str(entry) for entry in entries] == [
         "weight (std as sqrt(1/3 / fan_in))",
         "bias (std as sqrt(1/3 / fan_in of weight))",

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from regrow.channels.blocks import kept_blocks
 from regrow.channels.laws import spread_of
+from regrow.channels.subblocks import kept_subblocks
 from regrow.channels.unseen import Given, bits_of, correct_drawn, correct_given
 from regrow.randomness import seeded
 
@@ -32,7 +32,7 @@ def _corrected(std: Callable[[int], float], *, seen: bool) -> tuple[nn.Linear, l
             built.append(_layer(256, std(256), 256))
             return built[-1]
 
-        blocks = kept_blocks(between(dense, small), named_tensors(dense))
+        blocks = kept_subblocks(between(dense, small), named_tensors(dense))
         scaled, unexplained = correct_drawn(small, dense, blocks, build)
     return small, [entry.name for entry in scaled], unexplained, len(built)
 
@@ -63,7 +63,7 @@ class TestWhatWasDrawnInto:
             dense, small = nn.Linear(256, 10), nn.Linear(64, 10)
             for layer in (dense, small):
                 nn.init.normal_(layer.weight, std=256**-0.5)
-        blocks = kept_blocks(between(dense, small), named_tensors(dense))
+        blocks = kept_subblocks(between(dense, small), named_tensors(dense))
         assert correct_drawn(small, dense, blocks, lambda: dense) == ([], [])
 
     def test_what_no_law_explains_is_named_only_beside_what_one_does(self) -> None:
@@ -74,7 +74,7 @@ class TestWhatWasDrawnInto:
 
         with seeded(0):
             dense, small = build(256), build(64)
-            blocks = kept_blocks(between(dense, small), named_tensors(dense))
+            blocks = kept_subblocks(between(dense, small), named_tensors(dense))
             scaled, unexplained = correct_drawn(small, dense, blocks, lambda: build(256))
             assert ([entry.name for entry in scaled], unexplained) == (["0.weight"], ["1.weight"])
             alone = nn.Sequential(nn.Identity(), dense[1]), nn.Sequential(nn.Identity(), small[1])
@@ -91,7 +91,7 @@ class TestWhatCameWithTheRegistration:
     def test_numbers_that_are_still_there_are_scaled(self) -> None:
         with seeded(0):
             dense, small = Matrix(256), Matrix(64)
-        blocks = kept_blocks(between(dense, small), named_tensors(dense))
+        blocks = kept_subblocks(between(dense, small), named_tensors(dense))
         small.matrix.data = blocks["matrix"].cut(dense.matrix)
         given = {"matrix": Given(bits_of(small.matrix), spread_of(dense.matrix))}
         assert [str(entry) for entry in correct_given(small, dense, blocks, given)] == [

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from regrow.channels.blocks import Block
+from regrow.channels.subblocks import SubBlock
 
 _PLAIN: Final = (1.0, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.001, 12**-0.5, 3**-0.5)
 """Standard deviations that authors write down as numbers, the last two of uniform draws from [0, 1) and [-1, 1)."""
@@ -84,7 +84,7 @@ def spread_of(tensor: Tensor) -> Spread:
 
 
 def law_of(
-    name: str, spread: Spread, blocks: Mapping[str, Block], module: nn.Module, *, at_small: bool = False
+    name: str, spread: Spread, blocks: Mapping[str, SubBlock], module: nn.Module, *, at_small: bool = False
 ) -> Law | None:
     """The law that the numbers of the parameter `name` of `module` follow at its dense shape, or at its small one.
 
@@ -113,7 +113,7 @@ def is_plain(spread: Spread) -> bool:
     return any(abs(spread.std / number - 1) <= spread.slack(0.05) for number in _PLAIN)
 
 
-def _laws(name: str, blocks: Mapping[str, Block], module: nn.Module) -> Iterator[Law]:
+def _laws(name: str, blocks: Mapping[str, SubBlock], module: nn.Module) -> Iterator[Law]:
     owner, _, attribute = name.rpartition(".")
     block = blocks[name]
     yield from _sibling_laws(owner, attribute, blocks)
@@ -138,7 +138,7 @@ def _fans(shape: tuple[int, ...]) -> dict[str, float]:
     return {"fan_in": fan_in, "fan_out": fan_out, "mean fan": (fan_in + fan_out) / 2, "width": shape[-1]}
 
 
-def _sibling_laws(owner: str, attribute: str, blocks: Mapping[str, Block]) -> Iterator[Law]:
+def _sibling_laws(owner: str, attribute: str, blocks: Mapping[str, SubBlock]) -> Iterator[Law]:
     """PyTorch's biases are drawn by the fan-in of the weight beside them, its recurrent layers by their hidden size."""
     for sibling in ("weight", "weight_hh_l0", "weight_hh"):
         block = blocks.get(f"{owner}.{sibling}".lstrip("."))

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from regrow.channels.blocks import Block
 from regrow.channels.laws import Law, law_of, spread_of
+from regrow.channels.subblocks import SubBlock
 from regrow.errors import PruningError
 
 
@@ -33,7 +33,7 @@ class Redrawn:
         return f"{self.name} ({f'std as {self.law.formula}' if self.law else 'as drawn'})"
 
 
-def redraw(network: nn.Module, blocks: Mapping[str, Block]) -> list[Redrawn]:
+def redraw(network: nn.Module, blocks: Mapping[str, SubBlock]) -> list[Redrawn]:
     """Cut every tensor that is still too large, and correct its standard deviation; in place, so that ties hold.
 
     Raises `PruningError` for a tensor with neither its dense nor its small shape.

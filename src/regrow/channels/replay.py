@@ -27,11 +27,11 @@ from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
 from regrow.channels.architecture import Architecture, Correction
-from regrow.channels.blocks import Block, kept_blocks
 from regrow.channels.laws import spread_of
 from regrow.channels.module_sizes import correct, leaf_sizes, read_size, write_size
 from regrow.channels.redraw import Redrawn, RedrawWarning, redraw
 from regrow.channels.registrations import Factory, Recording, Registration, listening, record, tensor_names
+from regrow.channels.subblocks import SubBlock, kept_subblocks
 from regrow.channels.unseen import Given, bits_of, correct_drawn, correct_given
 from regrow.errors import PruningError
 from regrow.networks.build import build
@@ -72,14 +72,14 @@ class _Plan:
     """What the replay has to do."""
 
     recording: Recording
-    blocks: Mapping[str, Block]
+    blocks: Mapping[str, SubBlock]
     corrections: tuple[Correction, ...]
     sizes: Mapping[str, Mapping[str, int]]
     """New sizes of every module that has tensors, by its name."""
 
 
 def _plan(architecture: Architecture, recording: Recording) -> _Plan:
-    blocks = kept_blocks(architecture, recording.tensors)
+    blocks = kept_subblocks(architecture, recording.tensors)
     sizes = {
         name: _sizes_of(name, module, recording, blocks)
         for name, module in recording.network.named_modules()
@@ -95,13 +95,13 @@ def _plan(architecture: Architecture, recording: Recording) -> _Plan:
     return _Plan(replace(recording, registrations=alike), blocks, architecture.corrections, sizes)
 
 
-def _copies_agree(entry: Registration, recording: Recording, blocks: Mapping[str, Block]) -> bool:
+def _copies_agree(entry: Registration, recording: Recording, blocks: Mapping[str, SubBlock]) -> bool:
     """Whether the copies that were made of a module have one small shape; if not, it stays dense, and each copy is cut."""
     places = [recording.tensor_at(home, entry.attribute, entry.shape) for home in recording.homes.get(entry.module, ())]
     return len({blocks[place].small for place in places if place is not None}) < 2
 
 
-def _sizes_of(name: str, module: nn.Module, recording: Recording, blocks: Mapping[str, Block]) -> dict[str, int]:
+def _sizes_of(name: str, module: nn.Module, recording: Recording, blocks: Mapping[str, SubBlock]) -> dict[str, int]:
     attributes = {*module._parameters, *module._buffers, "weight", "bias"}
     places = {attribute: recording.tensor_at(name, attribute, None) for attribute in sorted(attributes)}
     own = {attribute: blocks[place] for attribute, place in places.items() if place is not None}
@@ -151,7 +151,7 @@ class _Replay:
         self.eager = eager
         self.heard = 0
         self.modules: dict[int, nn.Module] = {}
-        self.cut: dict[int, tuple[Tensor, Block]] = {}
+        self.cut: dict[int, tuple[Tensor, SubBlock]] = {}
         self.given: dict[str, Given] = {}
 
     def hear(self, module: nn.Module, attribute: str, tensor: Tensor) -> None:
@@ -170,7 +170,7 @@ class _Replay:
         self.given.pop(expected.name, None)
         self._cut(expected.name, tensor, block)
 
-    def _cut(self, name: str, tensor: Tensor, block: Block) -> None:
+    def _cut(self, name: str, tensor: Tensor, block: SubBlock) -> None:
         small = block.cut(tensor)
         if small is tensor:
             return
@@ -209,7 +209,7 @@ class _Replay:
 class _CutSources(TorchFunctionMode):
     """Cuts a tensor of the dense shape that is written over one that was made small: a table computed anew, say."""
 
-    def __init__(self, cut: dict[int, tuple[Tensor, Block]]) -> None:
+    def __init__(self, cut: dict[int, tuple[Tensor, SubBlock]]) -> None:
         super().__init__()
         self.cut = cut
 
@@ -314,7 +314,7 @@ def _write_sizes(module: nn.Module, sizes: Mapping[str, int]) -> None:
                 write_size(module, path, size)
 
 
-def _check_shapes(network: nn.Module, blocks: Mapping[str, Block]) -> None:
+def _check_shapes(network: nn.Module, blocks: Mapping[str, SubBlock]) -> None:
     for name, tensor in tensor_names(network)[0].items():
         if tuple(tensor.shape) != blocks[name].small:
             raise PruningError(

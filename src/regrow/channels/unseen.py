@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from regrow.channels.blocks import Block
 from regrow.channels.laws import Spread, is_plain, law_of, spread_of
 from regrow.channels.redraw import Redrawn, rescale
+from regrow.channels.subblocks import SubBlock
 
 _FEWEST = 20_000
 """Numbers below which a standard deviation says too little: it is known to 2 % only."""
@@ -43,7 +43,7 @@ def bits_of(tensor: Tensor) -> Tensor:
 
 
 def correct_given(
-    network: nn.Module, dense: nn.Module, blocks: Mapping[str, Block], given: Mapping[str, Given]
+    network: nn.Module, dense: nn.Module, blocks: Mapping[str, SubBlock], given: Mapping[str, Given]
 ) -> list[Redrawn]:
     """Scale the parameters that still hold the numbers they were registered with, where a dense size spread those.
 
@@ -62,7 +62,7 @@ def correct_given(
 
 
 def correct_drawn(
-    network: nn.Module, dense: nn.Module, blocks: Mapping[str, Block], build: Callable[[], nn.Module]
+    network: nn.Module, dense: nn.Module, blocks: Mapping[str, SubBlock], build: Callable[[], nn.Module]
 ) -> tuple[list[Redrawn], list[str]]:
     """Scale the parameters that were drawn at their small shape with a standard deviation computed from dense sizes.
 
