@@ -18,8 +18,12 @@ class RetrainSettings(Settings):
     rewind: Annotated[float, Field(gt=0, lt=1)] = 0.5
     """lr-rewind repeats the dense schedule from this share of it to its end."""
 
-    convention: str = "B1"
-    """A row of `regrow list conventions`: how the epochs of scratch-b follow from the ledger."""
+    late: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """late-ticket goes back to the dense network's state after this share of its steps."""
+
+    convention: str | None = "B1"
+    """A row of `regrow list conventions`: how the epochs of scratch-b follow from the ledger; by default B0-cap where weights are
+    pruned, and B1 where the network becomes smaller."""
 
     tune_lr: bool = True
     """Choose every arm's peak lr on the validation set, from one grid. Switched off, the verdict says `untuned`."""
