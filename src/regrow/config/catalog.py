@@ -36,7 +36,7 @@ KINDS: Final[Table[Kind]] = Table(
         "designs": Kind(summary="predefined architectures, for prune.widths", table="regrow.pruning.designs:DESIGNS"),
         "arms": Kind(summary="ways to train the pruned architecture, for arms", table="regrow.retraining.arms:ARMS"),
         "conventions": Kind(
-            summary="budgets of scratch-b, for retrain.convention", table="regrow.retraining.budget:CONVENTIONS"
+            summary="budgets of scratch-b, for retrain.convention", table="regrow.retraining.conventions:CONVENTIONS"
         ),
         "studies": Kind(summary="packaged studies, for regrow run", table="regrow.config.packaged:STUDIES"),
     },

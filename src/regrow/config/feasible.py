@@ -64,6 +64,7 @@ def prunings_exist(study: Study) -> Iterator[Fault]:
 
 def _pruning_faults(study: Study, dense: NetworkSpec) -> Iterator[Fault]:
     from regrow.networks.sources import is_foreign
+    from regrow.pruning.wanted import wanted
     from regrow.pruning.widths import foreign_faults, target_widths
 
     if is_foreign(dense.name):  # its groups are known when it was traced; that takes torch
@@ -71,10 +72,17 @@ def _pruning_faults(study: Study, dense: NetworkSpec) -> Iterator[Fault]:
             for one in foreign_faults(prune, dense):
                 yield from reworded(ConfigError(faults=[one]), key_of("prune", i, study.prune))
         return
-    amounts = [(i, fraction) for i, prune in enumerate(study.prune) for fraction in prune.fractions or (None,)]
-    for i, fraction in amounts:
+    asked = [
+        (i, wanted(prune, method, fraction))
+        for i, prune in enumerate(study.prune)
+        for method in prune.methods
+        for fraction in prune.fractions or (None,)
+    ]
+    for i, one in asked:
+        if not one.named_widths:
+            continue
         try:
-            target_widths(study.prune[i], dense, fraction)
+            target_widths(one.prune, dense, one.fraction)
         except RegrowError as error:
             yield from reworded(error, key_of("prune", i, study.prune))
 

@@ -68,7 +68,9 @@ def method_names(study: Study) -> Iterator[Fault]:
 
 
 def convention_name(study: Study) -> Iterator[Fault]:
-    """The convention is a row of the table."""
+    """The convention, where one is named, is a row of the table."""
+    if study.retrain.convention is None:
+        return iter(())
     return unknown("retrain.convention", "conventions", study.retrain.convention, "convention")
 
 

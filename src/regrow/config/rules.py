@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from regrow.config import feasible, names
+from regrow.config import feasible, names, pruning
 from regrow.config.faults import MISSING, ProtocolFault, fault, key_of, overlaps, refuse, twice
 from regrow.config.words import show
 from regrow.errors import Fault
@@ -111,10 +111,10 @@ def comparisons_differ(study: Study) -> Iterator[Fault]:
         for twin in twice(tables):
             yield fault(section, f"two tables say the same; found {show(twin.name)} twice", "Leave one of them out.")
     amounts = [
-        (method, amount, prune.skip)
+        (method, amount, prune.model_copy(update={"method": "", "fraction": None}))
         for prune in study.prune
         for method in prune.methods
-        for amount in prune.fractions or ((prune.stages, prune.widths),)
+        for amount in prune.fractions or (None,)
     ]
     for method, amount, _ in twice(amounts):
         what = f"fraction {amount}" if isinstance(amount, float) else "the same widths"
@@ -255,6 +255,9 @@ RULES: Final = (
     Rule(("seeds",), seeds_differ),
     Rule(("arms", "contrast"), contrast_is_of_this_study),
     Rule(("prune.fraction",), fractions_are_given),
+    Rule(("prune",), pruning.methods_can),
+    Rule(("dense.checkpoint", "arms", "prune"), pruning.rewinding_is_possible),
+    Rule(("arms", "prune"), pruning.arms_fit_what_is_removed),
     Rule(("data", "network", "prune"), comparisons_differ),
     Rule(("dense",), checkpoint_is_declared),
     Rule(("dense.checkpoint", "network", "data"), checkpoint_fits_one_network),

@@ -21,7 +21,7 @@ class RetrainSettings(Settings):
     late: Annotated[float, Field(gt=0, lt=1)] = 0.05
     """late-ticket goes back to the dense network's state after this share of its steps."""
 
-    convention: str | None = "B1"
+    convention: str | None = None
     """A row of `regrow list conventions`: how the epochs of scratch-b follow from the ledger; by default B0-cap where weights are
     pruned, and B1 where the network becomes smaller."""
 

@@ -15,6 +15,15 @@ WEIGHTS = "weights.safetensors"
 ARCHITECTURE = "architecture.json"
 """prune: which channels were kept."""
 
+MASK = "mask.safetensors"
+"""prune, train: which weights of a masked network stay."""
+
+SCALES = "scales.safetensors"
+"""train: what a sparsifier left, one number per channel of each group, or per block."""
+
+STATE = "state.safetensors"
+"""train: the whole state of a run that was stopped on the way."""
+
 CORRECT = "correct.bits"
 """evaluate: one bit for each test example, in the order of the test set; 1 where the network was right."""
 

@@ -27,6 +27,22 @@ def trace_network(task: Task) -> Result:
     return prunable_of(task.spec, task.access).to_json()
 
 
+def find_widths(task: Task) -> Result:
+    """The width of every group at which the network loses the share of MACs, parameters or latency that a study asks for."""
+    from regrow.channels.foreign import network_at, traced
+    from regrow.channels.groups import channel_groups
+    from regrow.networks.foreign import made_up_images
+    from regrow.pruning.targets import widths_for
+
+    spec, asked = task.spec, task.stage.settings
+    network = network_at(spec, task.access, 0, "to be overwritten")
+    tracing = traced(spec, task.access).tracing if is_foreign(spec.name) else None
+    groups, links = (tracing.groups, tracing.links) if tracing is not None else (channel_groups(network), ())
+    skip = tuple(map(str, asked.get("skip", ())))
+    found = widths_for(network, groups, links, made_up_images(spec), asked["of"], asked["fraction"], skip)
+    return {"widths": list(found.widths), "reached": dict(found.reached), "notes": list(found.notes)}
+
+
 def count_cost(task: Task) -> Result:
     """MACs, parameters and activation memory; of a network from elsewhere also what had to be mended to draw it afresh."""
     if not is_foreign(task.spec.name):

@@ -17,9 +17,11 @@ from regrow.config.trust import require_trust
 from regrow.data.datasets import facts, root_problem
 from regrow.networks.sources import NOWHERE, Access
 from regrow.networks.spec import NetworkSpec
-from regrow.study.comparison import ArmPlan, Comparison, base_recipe, budget_epochs, dense_epochs, network_name
+from regrow.study.comparison import network_name
 from regrow.study.executor import this_machine
-from regrow.study.expand import Expansion, expand
+from regrow.study.expand import expand
+from regrow.study.expansion import Case, Expansion
+from regrow.study.lengths import base_recipe, dense_epochs
 from regrow.study.stage import Stage
 from regrow.study.stages import cost_stage, probe_stage
 from regrow.study.store import Store
@@ -28,7 +30,7 @@ from regrow.training.compute import Compute
 
 Row = dict[str, Any]
 
-_CHEAP = ("trace", "cost", "trial")
+_CHEAP = ("trace", "cost", "trial", "target")
 """Kinds that a plan does itself, because the list of stages depends on them."""
 
 _SHOWN = 3
@@ -62,8 +64,8 @@ def describe(study: Study, out: Path, *, measure: bool = True) -> Row:
         "workers": slots,
         "stages": stages,
         "networks": _networks(found, store),
-        "architectures": [_architecture(study, comparison, store) for comparison, _ in found.arms],
-        "arms": [row for comparison, plans in found.arms for row in _arms(study, comparison, plans)],
+        "architectures": [_architecture(case, store) for case in _first_seeds(found)],
+        "arms": [row for case in _first_seeds(found) for row in _arms(study, case)],
         "estimated_seconds": None if None in seconds else math.fsum(seconds) / slots,
         "notes": [*_notes(study), *_whole(found)],
     }
@@ -130,14 +132,14 @@ def _hush(event: Row) -> None:
 
 
 def _kinds(found: Expansion) -> list[str]:
-    order = ("data", "trace", "cost", "trial", "import", "train", "prune", "evaluate")
+    order = ("data", "trace", "cost", "target", "trial", "import", "train", "prune", "evaluate")
     present = {stage.kind for stage in found.stages.values()}
     return [kind for kind in order if kind in present]
 
 
 def _networks(found: Expansion, store: Store) -> list[Row]:
     rows = {}
-    for comparison, _ in found.arms:
+    for comparison in found.comparisons:
         columns = {"network": network_name(comparison.dense), "data": comparison.facts.label}
         groups = [{"name": group.name, "channels": group.channels} for group in comparison.prunable.groups]
         more = {"groups": groups, "notes": list(comparison.prunable.notes)}
@@ -145,22 +147,38 @@ def _networks(found: Expansion, store: Store) -> list[Row]:
     return list(rows.values())
 
 
-def _architecture(study: Study, comparison: Comparison, store: Store) -> Row:
-    dense, small = (store.result(cost_stage(spec).key) or {} for spec in (comparison.dense, comparison.pruned))
+def _first_seeds(found: Expansion) -> list[Case]:
+    """One case a comparison: where every seed has its own widths, the first seed's."""
+    first: dict[str, Case] = {}
+    for case in found.cases:
+        first.setdefault(str(case.comparison.columns), case)
+    return list(first.values())
+
+
+def _architecture(case: Case, store: Store) -> Row:
+    """What will be left. Where the method has yet to find it (`supposed`), the share that was asked for stands in."""
+    comparison, shape = case.comparison, case.shape
+    supposed = case.pruned is not None and store.result(case.pruned.key) is None
+    dense = store.result(cost_stage(comparison.dense).key) or {}
+    small = {} if supposed or shape.masked else store.result(cost_stage(shape.spec).key) or {}
     return {
         **comparison.columns,
         "design": comparison.design,
-        "widths": list(comparison.pruned.widths),
+        "supposed": supposed,
+        "widths": None if supposed else list(shape.spec.widths),
+        "macs": shape.macs,
+        "params": shape.params,
         **small,
+        "nominal_macs": shape.nominal_macs if shape.masked else None,
         "dense_macs": dense["macs"],
-        "scratch_epochs": budget_epochs(study, comparison, dense["macs"], small["macs"]),
+        "scratch_epochs": dict(case.epochs),
     }
 
 
-def _arms(study: Study, comparison: Comparison, plans: Iterable[ArmPlan]) -> Iterable[Row]:
-    for plan in plans:
+def _arms(study: Study, case: Case) -> Iterable[Row]:
+    for plan in case.plans:
         yield {
-            **comparison.columns,
+            **case.comparison.columns,
             "arm": plan.name,
             "epochs": plan.epochs,
             "schedule": plan.schedule,
@@ -171,7 +189,7 @@ def _arms(study: Study, comparison: Comparison, plans: Iterable[ArmPlan]) -> Ite
 
 def _whole(found: Expansion) -> Iterable[str]:
     """What of networks from elsewhere cannot be pruned or only changed; the first few things of each."""
-    noted = {network_name(comparison.dense): comparison.prunable.notes for comparison, _ in found.arms}
+    noted = {network_name(comparison.dense): comparison.prunable.notes for comparison in found.comparisons}
     for name, notes in noted.items():
         more = [f"and {len(notes) - _SHOWN} more (--json shows all)"] if len(notes) > _SHOWN else []
         if notes:

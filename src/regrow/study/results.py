@@ -15,9 +15,11 @@ from typing import Any
 
 from regrow.config.study import Study
 from regrow.files import digest, pretty_json, write_atomic
-from regrow.retraining.budget import CONVENTIONS, FORWARD_FLOPS_PER_MAC, training_flops
-from regrow.study.comparison import Comparison, budget_epochs, dense_epochs, network_name
-from regrow.study.expand import Expansion, Run
+from regrow.retraining.conventions import CONVENTIONS
+from regrow.retraining.ledger import FORWARD_FLOPS_PER_MAC, training_flops
+from regrow.study.comparison import Comparison, network_name
+from regrow.study.expansion import Case, Expansion, Run
+from regrow.study.lengths import dense_epochs
 from regrow.study.looks import look_number, questions
 from regrow.study.machine import commit, machine, versions
 from regrow.study.stage import Stage
@@ -74,6 +76,7 @@ def write_results(study: Study, found: Expansion, store: Store, folder: Path, co
         "architectures": rows.architectures(),
         "runs": rows.runs(),
         "pruned": rows.pruned(),
+        "prunings": rows.prunings(),
         "tuning": rows.tuning(),
         "verdicts": verdicts,
         "pairs": pairs,
@@ -98,7 +101,7 @@ class Collector:
     def __init__(self, study: Study, found: Expansion, store: Store) -> None:
         self.study, self.found, self.store = study, found, store
         self.finished = [run for run in found.runs if store.result(run.evaluate.key) is not None]
-        self.comparisons = [comparison for comparison, _ in found.arms]
+        self.comparisons = found.comparisons
 
     def data(self) -> list[Row]:
         """One row a data set."""
@@ -129,28 +132,36 @@ class Collector:
                 "groups": [{"name": group.name, "stage": group.stage} for group in comparison.prunable.groups],
                 "origin": comparison.dense.origin,
                 "notes": list(comparison.prunable.notes),
-                **self._cost(comparison, "dense"),
+                **self._dense_cost(comparison),
             }
         return _sorted(rows.values(), "network", "data")
 
     def architectures(self) -> list[Row]:
-        """One row a comparison: what is left, and how long each convention would train it from scratch."""
-        rows = []
-        for comparison in self.comparisons:
-            dense, small = self._cost(comparison, "dense"), self._cost(comparison, "pruned")
-            epochs = budget_epochs(self.study, comparison, dense["macs"], small["macs"])
-            rows.append(
-                {
-                    **comparison.columns,
-                    "design": comparison.design,
-                    "widths": list(comparison.pruned.widths),
-                    "notes": (self.store.result(cost_stage(comparison.pruned).key) or {}).get("notes", []),
-                    **small,
-                    "scratch_epochs": epochs,
-                    "formulas": {name: convention.formula for name, convention in CONVENTIONS.items()},
-                }
-            )
-        return _sorted(rows, *KEYS)
+        """One row a comparison, and a seed where each has its own: what is left, and the length of scratch training by convention."""
+        return _sorted([self._architecture(case) for case in self.found.cases], *KEYS, "seed")
+
+    def _architecture(self, case: Case) -> Row:
+        shape = case.shape
+        counted = self.store.result(cost_stage(shape.spec).key) or {}
+        return {
+            **case.comparison.columns,
+            "design": case.comparison.design,
+            "seed": case.seed,
+            "widths": list(shape.spec.widths),
+            "removed": list(shape.spec.removed),
+            "macs": shape.macs,
+            "params": shape.params,
+            "nominal_macs": shape.nominal_macs,
+            "nominal_params": shape.nominal_params,
+            "kept_weights": shape.kept,
+            "peak_activation_bytes": counted.get("peak_activation_bytes"),
+            "notes": [*counted.get("notes", []), *self._pruning_notes(case)],
+            "scratch_epochs": dict(case.epochs),
+            "formulas": {name: convention.formula for name, convention in CONVENTIONS.items()},
+        }
+
+    def _pruning_notes(self, case: Case) -> list[str]:
+        return (self.store.result(case.pruned.key) or {}).get("notes", []) if case.pruned is not None else []
 
     def runs(self) -> list[Row]:
         """One row a training and seed; the dense network stands once for each network and data set."""
@@ -164,7 +175,6 @@ class Collector:
         trained = self.store.result(run.train.key) or {}
         tested = self.store.result(run.evaluate.key) or {}
         recipe = run.train.settings.get("recipe", {})
-        cost = self._cost(run.comparison, "dense" if run.spec == run.comparison.dense else "pruned")
         imported = run.train.kind == "import"
         epochs = dense_epochs(self.study) if imported else recipe["epochs"]
         free = imported and self.study.dense.price == "free"
@@ -177,27 +187,37 @@ class Collector:
             "tuned": self.study.retrain.tune_lr and run.arm != "dense",
             "final_lr": recipe.get("final_lr"),
             "schedule": recipe.get("schedule"),
-            "macs": cost["macs"],
-            "params": cost["params"],
+            "macs": run.shape.macs,
+            "params": run.shape.params,
+            "nominal_macs": run.shape.nominal_macs,
             "test_accuracy": 100 * tested["correct"] / tested["examples"],
             "test_loss": tested["loss"],
             "validation_accuracy": trained.get("validation_accuracy"),
             "train_accuracy": trained.get("train_accuracy"),
-            "training_flops": 0 if free else training_flops(cost["macs"], run.comparison.facts.train, epochs),
+            "training_flops": 0 if free else training_flops(run.shape.macs, run.comparison.facts.train, epochs),
             "train_seconds": trained.get("train_seconds"),
             "stage": run.train.key,
         }
 
     def pruned(self) -> list[Row]:
-        """Test accuracy right after pruning, percent: with stale and with re-estimated norm statistics."""
+        """Test accuracy around pruning, percent: before, and right after with stale and with re-estimated norm statistics."""
         rows: dict[str, Row] = {}
-        names = {"stored": "test_accuracy_stale", "re-estimated": "test_accuracy_reestimated"}
-        for comparison, seed, norms, stage in self.found.pruned:
+        for one in self.found.measured:
+            result = self.store.result(one.stage.key)
+            if result is not None:
+                row = rows.setdefault(f"{one.comparison.columns} {one.seed}", {**one.comparison.columns, "seed": one.seed})
+                row[f"test_accuracy_{one.when}"] = 100 * result["correct"] / result["examples"]
+        return _sorted(rows.values(), *KEYS, "seed")
+
+    def prunings(self) -> list[Row]:
+        """One row a comparison and seed: what the method found, e.g. how its scores are distributed and how well it could fit."""
+        rows = []
+        for comparison, seed, stage in self.found.prunings:
             result = self.store.result(stage.key)
             if result is not None:
-                row = rows.setdefault(f"{comparison.columns} {seed}", {**comparison.columns, "seed": seed})
-                row[names[norms]] = 100 * result["correct"] / result["examples"]
-        return _sorted(rows.values(), *KEYS, "seed")
+                found = {key: value for key, value in result.items() if key not in ("widths", "removed", "notes")}
+                rows.append({**comparison.columns, "seed": seed, **found})
+        return _sorted(rows, *KEYS, "seed")
 
     def tuning(self) -> list[Row]:
         """One row an arm and learning rate."""
@@ -218,7 +238,7 @@ class Collector:
     def ledger(self) -> list[Row]:
         """Training FLOPs and seconds by comparison, arm and what they were for, summed over seeds."""
         spent: dict[str, Row] = {}
-        for run in self.finished:
+        for run in self._once():
             row = self._run(run)
             entry = "dense training" if run.arm == "dense" else "training"
             seconds = row["train_seconds"] or 0.0
@@ -226,24 +246,44 @@ class Collector:
             tested = self.store.result(run.evaluate.key) or {}
             flops = FORWARD_FLOPS_PER_MAC * row["macs"] * tested["examples"]
             self._book(spent, _columns(run) | {"arm": run.arm}, "evaluation", flops, tested["evaluation_seconds"])
+        for comparison, _, stage in self.found.trainings:
+            if stage.kind == "train":
+                columns = comparison.columns | {"arm": ""}
+                seconds = (self.store.result(stage.key) or {}).get("train_seconds", 0.0)
+                self._book(spent, columns, "pruning", int(stage.work), seconds)
         for tried in self.found.tried:
             columns = tried.comparison.columns | {"arm": tried.arm}
             for stage in tried.stages:
                 self._book_tuning(spent, columns, stage)
-        for comparison, stage in self._tuning_dense():
-            self._book_tuning(spent, comparison.columns | {**NO_METHOD, "arm": "dense"}, stage)
+        for columns, stage in self._tuning_inherited():
+            self._book_tuning(spent, columns, stage)
         return _sorted(spent.values(), *KEYS, "arm", "entry")
 
-    def _tuning_dense(self) -> list[tuple[Comparison, Stage]]:
-        """The dense networks that only the tuning seeds needed, each once for a network and data set."""
-        inherited = {
-            self.found.stages[tuned.inputs["pruned"]].inputs["dense"]: tried.comparison
-            for tried in self.found.tried
-            for tuned in tried.stages
-            if "pruned" in tuned.inputs
-        }
-        reported = {run.train.key for run in self.found.runs}
-        return [(comparison, self.found.stages[key]) for key, comparison in inherited.items() if key not in reported]
+    def _once(self) -> list[Run]:
+        """Every run, the dense network's once and not for each method that prunes it."""
+        runs = {(str(_columns(run)), run.arm, run.seed): run for run in self.finished}
+        return list(runs.values())
+
+    def _tuning_inherited(self) -> list[tuple[Row, Stage]]:
+        """The trainings that only the tuning seeds' arms inherit from, each once, with the columns that they belong to."""
+        reported = {run.train.key for run in self.found.runs} | {stage.key for _, _, stage in self.found.trainings}
+        inherited: dict[str, tuple[Row, Stage]] = {}
+        for tried in self.found.tried:
+            for stage in self._trained_before(tried.stages):
+                dense = stage.settings["start"].get("role") == "dense" and "method" not in stage.settings
+                columns = tried.comparison.columns | (NO_METHOD | {"arm": "dense"} if dense else {"arm": ""})
+                if stage.key not in reported:
+                    inherited.setdefault(stage.key, (columns, stage))
+        return list(inherited.values())
+
+    def _trained_before(self, stages: Iterable[Stage]) -> Iterable[Stage]:
+        """The trainings that stages rest on, however far back."""
+        for stage in stages:
+            for key in stage.inputs.values():
+                before = self.found.stages.get(key)
+                if before is not None and before.kind in ("train", "prune"):
+                    yield from [before] if before.kind == "train" else []
+                    yield from self._trained_before([before])
 
     def _book_tuning(self, spent: dict[str, Row], columns: Mapping[str, Any], stage: Stage) -> None:
         result = self.store.result(stage.key) or {}
@@ -284,9 +324,8 @@ class Collector:
             "work_seconds": sum(stage["stage_seconds"] for stage in stages),
         }
 
-    def _cost(self, comparison: Comparison, which: str) -> Row:
-        spec = comparison.dense if which == "dense" else comparison.pruned
-        counted = self.store.result(cost_stage(spec).key) or {}
+    def _dense_cost(self, comparison: Comparison) -> Row:
+        counted = self.store.result(cost_stage(comparison.dense).key) or {}
         return {name: value for name, value in counted.items() if name != "notes"}
 
 

@@ -49,6 +49,12 @@ STAGE_KINDS: Final[Table[StageKind]] = Table(
         "cost": StageKind(
             summary="count MACs, parameters and memory", target="regrow.study.groundwork:count_cost", code=1
         ),
+        "target": StageKind(
+            summary="find the widths for a share of MACs, parameters or latency",
+            target="regrow.study.groundwork:find_widths",
+            code=1,
+            libraries=("torch",),
+        ),
         "trial": StageKind(
             summary="choose device, precision and layout by a short timed trial",
             target="regrow.study.work:run_trial",
@@ -60,7 +66,10 @@ STAGE_KINDS: Final[Table[StageKind]] = Table(
             summary="train one network", target="regrow.study.work:train_network", code=1, libraries=("torch",)
         ),
         "prune": StageKind(
-            summary="choose channels and carve", target="regrow.study.work:prune_network", code=1, libraries=("torch",)
+            summary="choose what goes and remove it",
+            target="regrow.study.pruning_work:prune_network",
+            code=1,
+            libraries=("torch",),
         ),
         "evaluate": StageKind(
             summary="measure one network on the test set",

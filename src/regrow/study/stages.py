@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from regrow.files import file_digest
 from regrow.networks.prunable import Prunable
 from regrow.networks.sources import NOWHERE, Access, is_foreign
 from regrow.networks.spec import NetworkSpec
-from regrow.pruning.methods import METHODS
-from regrow.retraining.budget import FORWARD_FLOPS_PER_MAC, training_flops
-from regrow.study.comparison import ArmPlan, Comparison, Traces, base_recipe, dense_epochs
+from regrow.retraining.ledger import FORWARD_FLOPS_PER_MAC, training_flops
+from regrow.study.comparison import Comparison, Traces
+from regrow.study.lengths import base_recipe, dense_epochs
 from regrow.study.machine import processor_name
+from regrow.study.shape import Shape
 from regrow.study.stage import Stage
 from regrow.training.compute import Compute
 from regrow.training.recipe import Recipe
@@ -70,7 +72,7 @@ def traces(lookup: Callable[[str], Mapping[str, Any] | None]) -> Traces:
     return find
 
 
-def _trace_input(spec: NetworkSpec) -> dict[str, str]:
+def trace_input(spec: NetworkSpec) -> dict[str, str]:
     """The stage that all others about a network from elsewhere rest on."""
     return {"trace": trace_stage(spec).key} if is_foreign(spec.name) else {}
 
@@ -80,7 +82,7 @@ def cost_stage(spec: NetworkSpec, access: Access = NOWHERE) -> Stage:
     return Stage(
         kind="cost",
         settings={"network": spec.to_json()},
-        inputs=_trace_input(spec),
+        inputs=trace_input(spec),
         local=access.to_local(),
         label=f"cost of {spec.name}",
     )
@@ -98,7 +100,7 @@ def trial_stage(study: Study, spec: NetworkSpec, steps: int, access: Access = NO
             "steps": steps,
             "processor": processor_name(),
         },
-        inputs=_trace_input(spec),
+        inputs=trace_input(spec),
         local=access.to_local(),
         label=f"trial of precision and layout, {spec.name}",
     )
@@ -115,7 +117,7 @@ def probe_stage(spec: NetworkSpec, recipe: Recipe, compute: Compute, access: Acc
     return Stage(
         kind="probe",
         settings=settings,
-        inputs=_trace_input(spec),
+        inputs=trace_input(spec),
         local=access.to_local(),
         label=f"timing of {spec.name}",
     )
@@ -132,11 +134,48 @@ class Ground:
 
     data: Stage
     dense_macs: int
-    small_macs: int
 
-    def macs(self, spec: NetworkSpec) -> int:
-        """MACs of the dense or of the pruned network."""
-        return self.dense_macs if spec == self.comparison.dense else self.small_macs
+    @property
+    def steps_per_epoch(self) -> int:
+        """Training steps of one epoch."""
+        return math.ceil(self.comparison.facts.train / self.study.train.batch)
+
+    def dense_recipe(self, epochs: int | None = None, schedule_start: int = 0) -> Recipe:
+        """The dense network's recipe, for its own number of epochs or another."""
+        whole = dense_epochs(self.study)
+        return base_recipe(
+            self.study,
+            epochs=epochs or whole,
+            lr=self.study.train.lr,
+            schedule_epochs=whole if schedule_start else None,
+            schedule_start=schedule_start,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """What one training is besides its network, its recipe and its seed."""
+
+    start: dict[str, Any]
+    label: str
+    priority: int
+    macs: int
+    """Executed, of one example."""
+
+    first_epoch: int = 0
+    """Where it begins to read its seed's stream."""
+
+    first_step: int = 0
+    """Steps of that epoch that are left out, of the stream and of the schedule."""
+
+    until: int | None = None
+    """Stop after this many steps and keep the whole state, of the optimiser too."""
+
+    inputs: Mapping[str, Stage] = field(default_factory=dict)
+    """Stages whose artifacts it needs, by role."""
+
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """Settings that only some trainings have."""
 
 
 def dense_stage(ground: Ground, seed: int) -> Stage:
@@ -144,10 +183,10 @@ def dense_stage(ground: Ground, seed: int) -> Stage:
     study, spec = ground.study, ground.comparison.dense
     if study.dense.checkpoint is not None:
         return _import_stage(study.dense.checkpoint, spec, ground.comparison.access)
-    recipe = base_recipe(study, epochs=dense_epochs(study), lr=study.train.lr)
-    return _train_stage(
-        ground, spec, recipe, seed, start=_fresh(seed, "dense"), label=f"dense, seed {seed}", priority=PRIORITY["dense"]
+    training = Training(
+        start=fresh(seed, "dense"), label=f"dense, seed {seed}", priority=PRIORITY["dense"], macs=ground.dense_macs
     )
+    return train_stage(ground, spec, ground.dense_recipe(), seed, training)
 
 
 def _import_stage(checkpoint: Path, spec: NetworkSpec, access: Access) -> Stage:
@@ -158,106 +197,70 @@ def _import_stage(checkpoint: Path, spec: NetworkSpec, access: Access) -> Stage:
     return Stage(
         kind="import",
         settings={"network": spec.to_json(), "sha256": file_digest(checkpoint)},
-        inputs=_trace_input(spec),
+        inputs=trace_input(spec),
         local={"checkpoint": str(checkpoint), **access.to_local()},
         label=f"dense checkpoint {checkpoint.name}",
     )
 
 
-def prune_stage(comparison: Comparison, method: str, seed: int, dense: Stage) -> Stage:
-    """Choose channels by one method and carve."""
-    settings: dict[str, Any] = {
-        "dense": comparison.dense.to_json(),
-        "method": method,
-        "widths": list(comparison.pruned.widths),
-        "seed": seed if METHODS[method].seeded else None,
-    }
-    return Stage(
-        kind="prune",
-        settings=settings,
-        inputs={"dense": dense.key, **_trace_input(comparison.dense)},
-        local=comparison.access.to_local(),
-        label=f"prune {comparison.label}, seed {seed}",
-        priority=dense.priority,
-    )
-
-
-def arm_stage(ground: Ground, plan: ArmPlan, seed: int, lr: float, pruned: Stage) -> Stage:
-    """One arm of one seed at one peak lr; `pruned` is what it inherits from, if it does."""
-    inherits = plan.arm.weights == "carved"
-    role = "dense" if plan.arm.network == "dense" else "scratch"
-    return _train_stage(
-        ground,
-        plan.spec,
-        plan.recipe(ground.study, lr),
-        seed,
-        start={"weights": "carved"} if inherits else _fresh(seed, role),
-        first_epoch=dense_epochs(ground.study) if inherits else 0,
-        pruned=pruned if inherits else None,
-        label=f"{plan.name} {ground.comparison.label}, seed {seed}",
-        priority=PRIORITY["arm"],
-    )
-
-
-def _fresh(seed: int, role: str) -> dict[str, Any]:
+def fresh(seed: int, role: str) -> dict[str, Any]:
     """A start from newly drawn weights. Each role has its own, so scratch weights are independent of the dense network's."""
     return {"weights": "fresh", "seed": seed, "role": role}
 
 
-def _train_stage(
-    ground: Ground,
-    spec: NetworkSpec,
-    recipe: Recipe,
-    seed: int,
-    *,
-    start: dict[str, Any],
-    label: str,
-    priority: int,
-    first_epoch: int = 0,
-    pruned: Stage | None = None,
-) -> Stage:
-    """One training: dense network and arms alike. `first_epoch` is where it begins to read its seed's stream."""
+def train_stage(ground: Ground, spec: NetworkSpec, recipe: Recipe, seed: int, training: Training) -> Stage:
+    """One training: dense network, methods' own trainings and arms alike."""
     facts, loader_workers = ground.comparison.facts, ground.comparison.data.loader_workers
     local = {"loader_workers": str(loader_workers), "loggers": " ".join(ground.study.train.loggers)}
-    inherited = {"pruned": pruned.key} if pruned is not None else {}
+    cut = {"first_step": training.first_step} if training.first_step else {}
+    cut |= {"until": training.until} if training.until is not None else {}
     settings = {
         "network": spec.to_json(),
-        "start": start,
-        "stream": {"seed": seed, "epoch": first_epoch, "augment": facts.augment},
+        "start": training.start,
+        "stream": {"seed": seed, "epoch": training.first_epoch, "augment": facts.augment},
         "recipe": recipe.to_json(),
         "compute": ground.compute.to_json(),
+        **cut,
+        **training.more,
     }
+    steps = recipe.epochs * ground.steps_per_epoch
+    share = (min(steps, training.until or steps) - training.first_step) / steps
     return Stage(
         kind="train",
         settings=settings,
-        inputs={"data": ground.data.key, **inherited, **_trace_input(spec)},
+        inputs={
+            "data": ground.data.key,
+            **{role: stage.key for role, stage in training.inputs.items()},
+            **trace_input(spec),
+        },
         local=local | ground.comparison.access.to_local(),
-        label=label,
-        priority=priority,
-        work=float(training_flops(ground.macs(spec), facts.train, recipe.epochs)),
+        label=training.label,
+        priority=training.priority,
+        work=float(training_flops(training.macs, facts.train, recipe.epochs)) * share,
     )
 
 
-def evaluate_stage(ground: Ground, spec: NetworkSpec, weights: Stage) -> Stage:
+def evaluate_stage(ground: Ground, shape: Shape, weights: Stage) -> Stage:
     """Measure one network on the test set, once, as it is."""
-    return _evaluate_stage(ground, spec, weights, {"norms": "stored"})
+    return _evaluate_stage(ground, shape, weights, {"norms": "stored"})
 
 
-def evaluate_reestimated_stage(ground: Ground, weights: Stage, seed: int) -> Stage:
+def evaluate_reestimated_stage(ground: Ground, shape: Shape, weights: Stage, seed: int, epoch: int) -> Stage:
     """Measure a network right after pruning, its norm statistics recomputed on the training examples that would come next."""
-    stream = {"seed": seed, "epoch": dense_epochs(ground.study)}
-    return _evaluate_stage(ground, ground.comparison.pruned, weights, {"norms": "re-estimated", "stream": stream})
+    return _evaluate_stage(
+        ground, shape, weights, {"norms": "re-estimated", "stream": {"seed": seed, "epoch": epoch}}
+    )
 
 
-def _evaluate_stage(ground: Ground, spec: NetworkSpec, weights: Stage, norms: dict[str, Any]) -> Stage:
+def _evaluate_stage(ground: Ground, shape: Shape, weights: Stage, norms: dict[str, Any]) -> Stage:
     # fp32 for every network, however it was trained: the test set is no place for rounding.
     compute = {**ground.compute.to_json(), "precision": "fp32", "compile": False}
     return Stage(
         kind="evaluate",
-        settings={"network": spec.to_json(), "compute": compute, **norms},
-        inputs={"data": ground.data.key, "weights": weights.key, **_trace_input(spec)},
+        settings={"network": shape.spec.to_json(), "compute": compute, **norms},
+        inputs={"data": ground.data.key, "weights": weights.key, **trace_input(shape.spec)},
         local=ground.comparison.access.to_local(),
         label=f"evaluate {weights.label}",
         priority=PRIORITY["evaluate"],
-        work=float(FORWARD_FLOPS_PER_MAC * ground.macs(spec) * (ground.comparison.facts.test or 0)),
+        work=float(FORWARD_FLOPS_PER_MAC * shape.macs * (ground.comparison.facts.test or 0)),
     )

@@ -16,10 +16,11 @@ from regrow.config.study import Study
 from regrow.evaluation.contrast import Contrast
 from regrow.evaluation.verdict import Verdict, explore, judge
 from regrow.retraining.arms import ARMS
-from regrow.retraining.budget import CONVENTIONS
+from regrow.retraining.conventions import CONVENTIONS
 from regrow.study.artifacts import read_correct
 from regrow.study.comparison import Comparison
-from regrow.study.expand import Expansion
+from regrow.study.expansion import Expansion
+from regrow.study.lengths import convention
 from regrow.study.looks import look_number, question, questions
 from regrow.study.stages import traces
 from regrow.study.store import Store
@@ -33,8 +34,8 @@ def verdict_rows(study: Study, found: Expansion, store: Store) -> tuple[list[Row
     correct = _correctness(found, store)
     primary: list[Contrast] = []
     others: list[Contrast] = []
-    for comparison, plans in found.arms:
-        names = [plan.name for plan in plans] + ["dense"]
+    names = [*study.arms, "dense"]
+    for comparison in found.comparisons:
         pairs = [study.contrast, *(pair for pair in combinations(names, 2) if set(pair) != set(study.contrast))]
         for a, b in pairs:
             contrast = _contrast(study, comparison, a, b, correct, store)
@@ -94,16 +95,16 @@ def _contrast(
         b=b,
         correct_a={seed: arm_a[seed] for seed in seeds},
         correct_b={seed: arm_b[seed] for seed in seeds},
-        convention=_convention(study, a, b),
+        convention=_convention(study, comparison, a, b),
         tuned=study.retrain.tune_lr,
         one_dense=study.dense.checkpoint is not None,
         looks=look_number(store, name, questions(study, traces(store.result))[name]),
     )
 
 
-def _convention(study: Study, a: str, b: str) -> str:
+def _convention(study: Study, comparison: Comparison, a: str, b: str) -> str:
     """The convention that made the two budgets comparable; `none` where neither arm's length follows from one."""
     budgets = [ARMS[name].budget for name in (a, b) if name in ARMS]
     if "convention" in budgets:
-        return study.retrain.convention
+        return convention(study, comparison.wanted)
     return next((budget for budget in budgets if budget in CONVENTIONS), "none")

@@ -12,26 +12,30 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
+from safetensors.torch import save_file
 
-from regrow.channels.architecture import Architecture, read_architecture, write_architecture
-from regrow.channels.carve import carve
-from regrow.channels.foreign import carved_shell, network_at, traced
-from regrow.channels.verify import verify
+from regrow.channels.blocks import residual_blocks
+from regrow.channels.foreign import network_at, traced
+from regrow.channels.groups import channel_groups
 from regrow.data.examples import open_training
-from regrow.data.stream import open_stream
+from regrow.data.stream import open_stream, steps
 from regrow.errors import DivergenceError
 from regrow.evaluation.accuracy import evaluate
 from regrow.networks.foreign import made_up_images
 from regrow.networks.sources import is_foreign
-from regrow.networks.spec import NetworkSpec
+from regrow.pruning.gradual import Gradual
+from regrow.pruning.holding import Holding
+from regrow.pruning.mask_choice import Scope
+from regrow.pruning.mask_files import write_masks
+from regrow.pruning.mask_schedule import cubic_over
 from regrow.pruning.norms import reestimate_norms
-from regrow.pruning.prune import prune, prune_traced
-from regrow.study.artifacts import ARCHITECTURE, WEIGHTS, write_correct
+from regrow.pruning.sparsifiers import sparsifier
+from regrow.study.artifacts import ARCHITECTURE, MASK, SCALES, STATE, WEIGHTS, write_correct
+from regrow.study.starts import Start, loaded, start
 from regrow.study.task import Task
 from regrow.training.checkpoint import load_weights, save_weights
 from regrow.training.compute import Compute
+from regrow.training.interventions import Intervention
 from regrow.training.loop import Trained, train
 from regrow.training.machine import apply
 from regrow.training.trial import Make, choose, seconds_per_step
@@ -46,34 +50,72 @@ NORM_BATCH = 200
 def train_network(task: Task) -> Result:
     """Train; a loss that is no longer finite is a result too, so that it is found once and reported plainly."""
     compute = _compute(task)
-    network = _start(task)
+    begin = start(task)
+    hand = _intervention(task, begin)
     try:
-        trained = _trained(task, network, compute)
+        trained = _trained(task, begin, hand, compute)
     except DivergenceError as error:
         return {"diverged": True, "message": str(error)}
-    save_weights(network, task.folder / WEIGHTS)
-    if "pruned" in task.stage.inputs and is_foreign(task.spec.name):
-        shutil.copyfile(task.input_file("pruned", ARCHITECTURE), task.folder / ARCHITECTURE)
-    last = trained.history[-1]
+    _keep(task, begin, hand)
+    last = trained.history[-1] if trained.history else {}
     return {
         "diverged": False,
         "history": trained.history,
-        "validation_loss": last["validation_loss"],
-        "validation_accuracy": last["validation_accuracy"],
-        "train_accuracy": last["train_accuracy"],
+        "validation_loss": last.get("validation_loss"),
+        "validation_accuracy": last.get("validation_accuracy"),
+        "train_accuracy": last.get("train_accuracy"),
         "train_seconds": trained.train_seconds,
         "steps": trained.steps,
         "examples": trained.examples,
     }
 
 
-def _trained(task: Task, network: nn.Module, compute: Compute) -> Trained:
+def _intervention(task: Task, begin: Start) -> Intervention | None:
+    """What takes a hand in the training: a mask that is held, or a method's own way of pruning."""
+    if begin.masks is not None:
+        return Holding(begin.masks)
+    method = task.stage.settings.get("method")
+    if method is None:
+        return None
+    if method["name"] == "gradual":
+        steps = task.recipe.epochs * steps_of(task)
+        schedule = cubic_over(steps, method["fraction"])
+        scope: Scope = "layer" if method["scope"] == "group" else "global"
+        return Gradual(schedule, skip=tuple(method.get("skip", ())), scope=scope)
+    spec = task.spec
+    groups = traced(spec, task.access).tracing.groups if is_foreign(spec.name) else channel_groups(begin.network)
+    blocks = residual_blocks(begin.network, made_up_images(spec)) if method.get("of") == "blocks" else ()
+    return sparsifier(method["name"], method, begin.network, groups, blocks)
+
+
+def steps_of(task: Task) -> int:
+    """Training steps of an epoch."""
+    examples, _ = open_training(task.input_folder("data"), "cpu")
+    return steps(len(examples), task.recipe.batch)
+
+
+def _keep(task: Task, begin: Start, hand: Intervention | None) -> None:
+    """What later stages read: weights, and what came to be known besides."""
+    if task.stage.settings.get("until") is None:
+        save_weights(begin.network, task.folder / WEIGHTS)
+    if isinstance(hand, Gradual):
+        write_masks(task.folder / MASK, hand.masks)
+    elif hand is not None and (scales := hand.scales()):
+        save_file(scales, task.folder / SCALES)
+    if "pruned" in task.stage.inputs and is_foreign(task.spec.name):
+        inherited = task.input_folder("pruned") / ARCHITECTURE
+        if inherited.exists():
+            shutil.copyfile(task.input_file("pruned", ARCHITECTURE), task.folder / ARCHITECTURE)
+
+
+def _trained(task: Task, begin: Start, hand: Intervention | None, compute: Compute) -> Trained:
     """The network trained in place, on the stage's part of its seed's stream."""
-    read, local, recipe = task.stage.settings["stream"], task.stage.local, task.recipe
+    asked, local, recipe = task.stage.settings, task.stage.local, task.recipe
+    read = asked["stream"]
     examples, validation = open_training(task.input_folder("data"), compute.device)
     loader_workers = int(local["loader_workers"])
     return train(
-        network,
+        begin.network,
         stream=open_stream(
             examples, recipe.batch, read["seed"], read["augment"], compute.channels_last, loader_workers
         ),
@@ -88,33 +130,12 @@ def _trained(task: Task, network: nn.Module, compute: Compute) -> Trained:
         loader_workers=loader_workers,
         loggers=local["loggers"].split(),
         label=task.stage.label,
+        intervention=hand,
+        start=begin.state,
+        first_step=asked.get("first_step", 0),
+        stop_at=asked.get("until"),
+        state_file=task.folder / STATE if asked.get("until") is not None else None,
     )
-
-
-def prune_network(task: Task) -> Result:
-    """Choose channels, carve, keep the architecture and the inherited weights."""
-    torch.set_num_threads(1)
-    dense = NetworkSpec.from_json(task.stage.settings["dense"])
-    network = network_at(dense, task.access, 0, "to be overwritten")
-    load_weights(network, task.input_file("dense", WEIGHTS))
-    small, architecture = _pruned(task, network, dense)
-    save_weights(small, task.folder / WEIGHTS)
-    write_architecture(task.folder / ARCHITECTURE, architecture)
-    return {"widths": list(architecture.widths)}
-
-
-def _pruned(task: Task, network: nn.Module, dense: NetworkSpec) -> tuple[nn.Module, Architecture]:
-    """The carved network; one from elsewhere is held against the dense one with the removed channels silenced."""
-    settings = task.stage.settings
-    method, widths, seed = settings["method"], settings["widths"], settings["seed"] or 0
-    if not is_foreign(dense.name):
-        architecture = prune(network, dense, method, widths, seed)
-        return carve(network, architecture), architecture
-    tracing = traced(dense, task.access).tracing
-    architecture = prune_traced(network, tracing, dense, method, widths, seed)
-    small = carve(network, architecture)
-    verify(network, small, architecture, tracing, made_up_images(dense))
-    return small, architecture
 
 
 def import_dense(task: Task) -> Result:
@@ -128,7 +149,7 @@ def import_dense(task: Task) -> Result:
 def evaluate_network(task: Task) -> Result:
     """Accuracy and loss on the test set; which examples were right is kept, one bit each."""
     compute, source = _compute(task), task.input_folder("data")
-    network = _load(task, "weights").to(compute.device)
+    network = loaded(task, "weights", task.spec).to(compute.device)
     if task.stage.settings["norms"] == "re-estimated":
         examples, _ = open_training(source, compute.device)
         read = task.stage.settings["stream"]
@@ -170,21 +191,3 @@ def _compute(task: Task) -> Compute:
     compute = Compute.from_json(task.stage.settings["compute"])
     apply(compute)
     return compute
-
-
-def _start(task: Task) -> nn.Module:
-    """The network in its start state: freshly drawn, or as it was carved."""
-    start = task.stage.settings["start"]
-    if start["weights"] == "fresh":
-        return network_at(task.spec, task.access, start["seed"], start["role"])
-    return _load(task, "pruned")
-
-
-def _load(task: Task, role: str) -> nn.Module:
-    """The network of an earlier stage. One that was carved from elsewhere keeps what carving kept and no weights hold."""
-    if is_foreign(task.spec.name) and (task.input_folder(role) / ARCHITECTURE).exists():
-        network = carved_shell(read_architecture(task.input_file(role, ARCHITECTURE)), task.access)
-    else:
-        network = network_at(task.spec, task.access, 0, "to be overwritten")
-    load_weights(network, task.input_file(role, WEIGHTS))
-    return network

@@ -1,0 +1,113 @@
+"""What one comparison asks of its pruning method, every default filled in. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from regrow.pruning.methods import METHODS, Method, Removed, Scope
+from regrow.pruning.settings import PruneSettings
+
+Of = Literal["channels", "blocks", "weights", "macs", "params", "latency", "zeros"]
+
+_AS_WRITTEN = {"reduce": "sum", "normalise": None, "pattern": "", "skip": ()}
+"""Settings that stay out of a stage's identity while they say nothing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """One method of a study's `[prune]` table, at one fraction."""
+
+    method: str
+    row: Method
+    prune: PruneSettings
+
+    fraction: float | None
+    """One of `prune.fractions`; None where widths, stages, rounds or zeros say how much."""
+
+    origin: str = ""
+    """Which code a method of somebody else's is: the hash of its file, or a library and its version."""
+
+    @property
+    def removes(self) -> Removed:
+        """What goes."""
+        return self.prune.remove or self.row.removes[0]
+
+    @property
+    def of(self) -> Of:
+        """What the fraction is a share of."""
+        return self.prune.of or self.removes
+
+    @property
+    def scope(self) -> Scope:
+        """Each group alike, or one ranking over all."""
+        return self.prune.scope or self.row.scope
+
+    @property
+    def masked(self) -> bool:
+        """Whether single weights go, so that every tensor keeps its shape."""
+        return self.removes == "weights"
+
+    @property
+    def named_widths(self) -> bool:
+        """Whether the study itself says how many channels every group keeps."""
+        share_of_each = self.scope == "group" and self.of == "channels" and self.row.kind != "whole"
+        return self.removes == "channels" and (share_of_each or self.prune.widths is not None or bool(self.prune.stages))
+
+    @property
+    def computed_widths(self) -> bool:
+        """Whether the widths follow from the dense network's shape alone, before anything is trained."""
+        alike = self.scope == "group" and self.of in ("macs", "params", "latency") and self.row.kind != "whole"
+        return self.removes == "channels" and not self.named_widths and alike
+
+    @property
+    def automatic(self) -> bool:
+        """Whether the widths are the method's own finding, so that every seed has its own."""
+        return not (self.masked or self.named_widths or self.computed_widths)
+
+    @property
+    def start(self) -> Literal["scratch", "dense"]:
+        """Where the method's own training begins."""
+        return self.prune.start or ("dense" if self.row.kind == "schedule" else "scratch")
+
+    @property
+    def replaces_dense(self) -> bool:
+        """Whether the method's own training stands in the place of dense training."""
+        return self.row.while_training and self.start == "scratch"
+
+    @property
+    def supposed_share(self) -> float:
+        """A guess at the share of MACs that will go, for plans and progress; nothing rests on it."""
+        prune = self.prune
+        if prune.per_round is not None:
+            return 1 - (1 - prune.per_round) ** prune.rounds
+        share = self.fraction if self.fraction is not None else 0.3
+        return 1 - (1 - share) ** 2 if self.removes == "channels" and self.of == "channels" else share
+
+    def how(self) -> dict[str, Any]:
+        """How scores are made, as far as it differs from the plain way; part of the prune stage's identity."""
+        said = {key: getattr(self.prune, key) for key in _AS_WRITTEN}
+        return {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in said.items()
+            if value != _AS_WRITTEN[key] and (key != "skip" or not self.named_widths)
+        }
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells code that is not regrow's apart; empty for the methods of the table."""
+        return {"origin": self.origin} if self.origin else {}
+
+    def amount(self) -> dict[str, Any]:
+        """How much goes, where the study does not name the widths; part of the prune stage's identity."""
+        said: dict[str, Any] = {"remove": self.removes, "of": self.of, "fraction": self.fraction}
+        if self.removes == "channels" or self.masked:
+            said["scope"] = self.scope
+        if self.scope == "global" and self.removes == "channels":
+            said["floor"] = self.prune.floor
+        return said
+
+
+def wanted(prune: PruneSettings, method: str, fraction: float | None) -> Wanted:
+    """What a `[prune]` table asks of one of its methods."""
+    return Wanted(method=method, row=METHODS[method], prune=prune, fraction=fraction)

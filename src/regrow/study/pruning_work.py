@@ -1,0 +1,185 @@
+"""The work of prune stages: read a trained network, choose what goes, leave what stays. Run by workers only."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from regrow.channels.architecture import Architecture, KeptChannels, regrow_version, write_architecture
+from regrow.channels.carve import carve
+from regrow.channels.fingerprint import fingerprint
+from regrow.channels.foreign import traced
+from regrow.channels.groups import channel_groups
+from regrow.channels.verify import verify
+from regrow.data.examples import open_training
+from regrow.data.stream import open_stream
+from regrow.networks.cost import cost_of
+from regrow.networks.foreign import made_up_images
+from regrow.networks.sources import is_foreign
+from regrow.networks.spec import NetworkSpec
+from regrow.pruning.decide import Amount, Decision, Subject, decide_channels
+from regrow.pruning.mask_choice import keep_weights
+from regrow.pruning.mask_draws import random_masks, shuffled
+from regrow.pruning.mask_files import read_masks, write_masks
+from regrow.pruning.mask_schedule import round_targets
+from regrow.pruning.methods import METHODS
+from regrow.pruning.nominal import nominal_macs
+from regrow.pruning.scores import score_weights
+from regrow.pruning.sparsity import Masks, apply_masks, collapsed, maskable
+from regrow.study.artifacts import ARCHITECTURE, MASK, SCALES, WEIGHTS
+from regrow.study.starts import loaded
+from regrow.study.task import Task
+from regrow.training.checkpoint import save_weights
+from regrow.training.compute import Compute
+from regrow.training.machine import apply
+
+Result = dict[str, Any]
+
+LOOK_BATCH = 64
+"""Examples of a batch that data-driven methods read."""
+
+_BY_CHANCE = {"shuffled mask": shuffled, "random mask": random_masks}
+
+
+def prune_network(task: Task) -> Result:
+    """Choose what goes, remove it, and keep the architecture (or the mask) and the inherited weights."""
+    clock = time.perf_counter()
+    torch.set_num_threads(1)
+    if "compute" in task.stage.settings:
+        apply(Compute.from_json(task.stage.settings["compute"]))
+    subject = _subject(task)
+    asked = task.stage.settings
+    removes = asked.get("amount", {}).get("remove", "channels")
+    masked = asked["method"] in _BY_CHANCE or removes == "weights"
+    result = _masked(task, subject) if masked else _carved(task, subject)
+    return {**result, "prune_seconds": time.perf_counter() - clock}
+
+
+def _subject(task: Task) -> Subject:
+    spec = NetworkSpec.from_json(task.stage.settings["dense"])
+    network = loaded(task, "dense", spec)
+    if is_foreign(spec.name):
+        tracing = traced(spec, task.access).tracing
+        return Subject(network=network, groups=tracing.groups, links=tracing.links, example=made_up_images(spec), tracing=tracing)
+    return Subject(network=network, groups=channel_groups(network), example=made_up_images(spec))
+
+
+def _carved(task: Task, subject: Subject) -> Result:
+    """Whole channels or blocks go: the network becomes physically small."""
+    asked = task.stage.settings
+    amount = Amount.from_json(asked)
+    scales = load_file(task.input_file("dense", SCALES)) if asked.get("scores") == "own training" else None
+    decision = decide_channels(
+        subject, asked["method"], amount, scales=scales, batches=_batches(task), seed=asked["seed"] or 0
+    )
+    architecture = _architecture(subject, NetworkSpec.from_json(asked["dense"]), decision)
+    small = carve(subject.network, architecture)
+    if subject.tracing is not None and not decision.removed:
+        verify(subject.network, small, architecture, subject.tracing, subject.example)
+    if decision.weights:
+        small = _with_weights(subject.network, architecture, decision.weights)
+    save_weights(small, task.folder / WEIGHTS)
+    write_architecture(task.folder / ARCHITECTURE, architecture)
+    return {
+        "widths": list(architecture.widths),
+        "removed": list(decision.removed),
+        "notes": list(decision.notes),
+        **({"scales": decision.scales} if decision.scales else {}),
+        **({"errors": list(decision.errors)} if decision.errors else {}),
+    }
+
+
+def _architecture(subject: Subject, dense: NetworkSpec, decision: Decision) -> Architecture:
+    """What is left, as a value; groups of networks from elsewhere say where they live."""
+    network, tracing = subject.network, subject.tracing
+    widths = [len(decision.kept[group.name]) for group in subject.groups]
+    return Architecture(
+        dense=dense,
+        kept=tuple(
+            KeptChannels(
+                group=group.name,
+                channels=group.channels,
+                indices=decision.kept[group.name],
+                slices=group.slices if tracing is not None else (),
+            )
+            for group in subject.groups
+        ),
+        corrections=tracing.corrections(widths) if tracing is not None else (),
+        removed=decision.removed,
+        network=f"{type(network).__module__}:{type(network).__qualname__}" if tracing is not None else "",
+        fingerprint=fingerprint(network),
+        regrow=regrow_version(),
+    )
+
+
+def _with_weights(network: nn.Module, architecture: Architecture, weights: dict[str, Tensor]) -> nn.Module:
+    """The small network with what a reconstruction fitted in place of what the dense network had."""
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if name in weights:
+                parameter.copy_(weights[name])
+    return carve(network, architecture, other_weights=True)
+
+
+def _masked(task: Task, subject: Subject) -> Result:
+    """Single weights go: shapes stay, a mask says which weights are left."""
+    spec = NetworkSpec.from_json(task.stage.settings["dense"])
+    masks = _masks(task, subject)
+    apply_masks(subject.network, masks)
+    save_weights(subject.network, task.folder / WEIGHTS)
+    write_masks(task.folder / MASK, masks)
+    gone = sum(int((~mask).sum()) for mask in masks.values())
+    empty = collapsed(masks)
+    return {
+        "widths": list(spec.widths),
+        "kept": sum(int(mask.sum()) for mask in masks.values()),
+        "total": sum(mask.numel() for mask in masks.values()),
+        "layers": {name: int(mask.sum()) for name, mask in masks.items()},
+        "nominal_macs": nominal_macs(subject.network, masks, spec.shape),
+        "nominal_params": cost_of(subject.network, spec.shape).params - gone,
+        "notes": [f"all but nothing of {', '.join(empty)} is left"] if empty else [],
+    }
+
+
+def _masks(task: Task, subject: Subject) -> Masks:
+    asked = task.stage.settings
+    if asked["method"] in _BY_CHANCE:
+        like = read_masks(task.input_file("like", MASK))
+        return _BY_CHANCE[asked["method"]](like, asked["seed"], asked["method"])
+    if METHODS.get(asked["method"]) is not None and METHODS[asked["method"]].kind == "schedule":
+        return read_masks(task.input_file("dense", MASK))
+    names = maskable(subject.network, tuple(asked.get("skip", ())))
+    scores = score_weights(subject.network, names, asked["method"], batches=_batches(task), seed=asked["seed"] or 0)
+    amount, scope = asked["amount"], "layer" if asked["amount"]["scope"] == "group" else "global"
+    previous = read_masks(task.input_file("previous", MASK)) if "previous" in task.stage.inputs else None
+    if "round" not in asked:
+        return keep_weights(scores, fraction=amount["fraction"], scope=scope, pattern=asked.get("pattern", ""))
+    number, rounds = asked["round"]["number"], asked["round"]["rounds"]
+    sizes = {name: score.numel() for name, score in scores.items()}
+    targets = round_targets(
+        sizes, rounds, scope=scope, fraction=amount["fraction"], per_round=asked["round"]["per_round"]
+    )
+    return keep_weights(scores, kept=targets[number - 1], scope=scope, previous=previous)
+
+
+def _batches(task: Task) -> Any:
+    """The training examples that a method may look at, from the start at every call; None where it needs none."""
+    asked = task.stage.settings
+    if "examples" not in asked:
+        return None
+    examples, _ = open_training(task.input_folder("data"), asked["compute"]["device"])
+    read = asked["stream"]
+    batch = min(LOOK_BATCH, asked["examples"])
+    stream = open_stream(examples, batch, read["seed"], read["augment"], asked["compute"]["channels_last"])
+
+    def batches() -> Iterable[tuple[Tensor, Tensor]]:
+        return islice(stream.epoch(read["epoch"]), -(-asked["examples"] // batch))
+
+    return batches
+
