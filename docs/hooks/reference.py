@@ -148,8 +148,8 @@ SHOWN: Final[dict[str, tuple[str, ...]]] = {
     "data": ("shape", "classes", "examples", "test_examples", "augment", "source"),
     "methods": ("needs_data", "seeded", "source"),
     "designs": ("network", "widths", "stages", "skip", "source"),
-    "arms": ("network", "weights", "channels", "budget", "schedule", "control", "source"),
-    "conventions": ("formula", "counts", "cap", "source"),
+    "arms": ("network", "weights", "init", "channels", "budget", "schedule", "needs", "control", "source"),
+    "conventions": ("formula", "counts", "macs", "cap", "source"),
     "studies": (),
 }
 """Columns beside name and summary."""
@@ -214,20 +214,23 @@ def _costs(row: Mapping[str, Any]) -> list[str]:
 EXAMPLES: Final = ("vgg16-a", "resnet56-a", "resnet56-b", "resnet110-a", "resnet110-b")
 K1: Final = 160
 K2: Final = 40
+COLUMNS: Final = ("E", "B0", "B0-cap", "B1")
+"""Conventions of the worked example; for one-shot methods the others equal one of these, K2, or K1 + K2."""
 
 
 def budgets() -> str:
-    """Scratch epochs of the paper's CIFAR designs under every convention, by the functions that a study uses."""
+    """Scratch epochs of the paper's CIFAR designs under the plainest conventions, by the functions that a study uses."""
     rows = [[code(name), *_budget(name)] for name in EXAMPLES]
-    return table(["design", "F1", "F2", "F1 / F2", "E", "B0", "B0-cap", "B1"], rows)
+    return table(["design", "F1", "F2", "F1 / F2", *COLUMNS], rows)
 
 
 def _budget(name: str) -> list[str]:
-    from regrow.retraining.budget import CONVENTIONS, pipeline_ledger, scratch_epochs
+    from regrow.retraining.budget import pipeline_ledger
+    from regrow.retraining.conventions import scratch_epochs
 
     large, small = design_macs(name)
     ledger = pipeline_ledger(dense_macs=large, small_macs=small, dense_epochs=K1, retrain_epochs=K2, examples=45_000)
-    epochs = [scratch_epochs(c, ledger, small_macs=small, examples=45_000, dense_epochs=K1) for c in CONVENTIONS]
+    epochs = [scratch_epochs(c, ledger, small_macs=small, examples=45_000, dense_epochs=K1) for c in COLUMNS]
     return [f"{large / 1e6:.1f} M", f"{small / 1e6:.1f} M", f"{large / small:.3f}", *map(str, epochs)]
 
 

@@ -2,8 +2,8 @@
 
     epochs = floor( training FLOPs of the stages that count / training FLOPs of one epoch of the small network )
 
-With K1 dense epochs, K2 retraining epochs, KM epochs of what trainings a method has beside these at full size, F1 and F2 the MACs
-of the dense and of the small network, that is K1·F1/F2 when dense training alone counts and K1·F1/F2 + K2 when fine-tuning counts
+With K1 dense epochs, K2 retraining epochs, KM epochs of what trainings a method has between these, F1 and F2 the MACs of the dense
+and of the small network, that is K1·F1/F2 when dense training alone counts and K1·F1/F2 + K2 when fine-tuning counts
 too. All arithmetic is in integers, so floors are exact.
 
 Where single weights are masked, the small network is as large as the dense one: it executes F1 MACs, of which N2 belong to weights
@@ -18,7 +18,7 @@ from typing import Final, Literal
 
 from regrow.errors import ProtocolError
 from regrow.pruning.methods import Removed
-from regrow.retraining.ledger import STAGES, Ledger, LedgerStage, Spent, training_flops
+from regrow.retraining.ledger import STAGES, Ledger, LedgerStage, Spent, other_epochs, training_flops
 from regrow.table import Table
 
 
@@ -35,7 +35,7 @@ class Convention:
     counts: tuple[LedgerStage, ...] = ()
     """Ledger stages whose FLOPs the scratch arm may spend. What stands in the place of dense training counts where that counts."""
 
-    epochs: tuple[Literal["K1", "K2"], ...] = ()
+    epochs: tuple[Literal["K1", "KM", "K2"], ...] = ()
     """Instead of stages: epochs that are added up, whatever they cost."""
 
     macs: Literal["executed", "nominal"] = "executed"
@@ -107,9 +107,9 @@ CONVENTIONS: Final[Table[Convention]] = Table(
             source="usual with downloaded networks",
         ),
         "SX-A": Convention(
-            summary="as many epochs as dense training and fine-tuning together, whatever they cost",
-            formula="K1 + K2",
-            epochs=("K1", "K2"),
+            summary="equal total epochs: as many as the pipeline trained, whatever they cost",
+            formula="K1 + KM + K2",
+            epochs=("K1", "KM", "K2"),
             source=_WANG,
         ),
     },
@@ -161,7 +161,8 @@ def scratch_epochs(
     """
     convention = CONVENTIONS[name]
     if convention.epochs:
-        return sum({"K1": dense_epochs, "K2": retrain_epochs}[part] for part in convention.epochs)
+        lengths = {"K1": dense_epochs, "KM": other_epochs(ledger, examples), "K2": retrain_epochs}
+        return sum(lengths[part] for part in convention.epochs)
     spent = counted_flops(name, ledger)
     macs = small_macs if convention.macs == "executed" or nominal_macs is None else nominal_macs
     epochs = spent // training_flops(macs, examples, 1)

@@ -60,6 +60,9 @@ class Spent:
     what: str = ""
     """For people: `100 epochs`, `round 2 of 5`."""
 
+    seen: int = 0
+    """Training examples that steps were taken on, each time that one was seen; none where no step was taken."""
+
     in_place_of_dense: bool = False
     """Whether this training stands in the place of dense training, so that what counts dense training counts it."""
 
@@ -76,6 +79,16 @@ class Spent:
 
 Ledger = tuple[Spent, ...]
 """What a pipeline spends on one seed."""
+
+
+def other_epochs(ledger: Ledger, examples: int) -> int:
+    """KM: whole epochs of all trainings but those of the dense network, or in its place, and of the pruned one at the end.
+
+    >>> other_epochs((trained("rounds", 10, 100, 3), trained("rounds", 10, 100, 3), fine_tuning(5, 100, 4)), examples=100)
+    6
+    """
+    others = (*OWN_TRAINING, "rounds")
+    return sum(entry.seen for entry in ledger if entry.stage in others and not entry.in_place_of_dense) // examples
 
 
 def training_flops(macs: int, examples: int, epochs: int, skipped: int = 0) -> int:
@@ -110,12 +123,13 @@ def trained(
     """The entry of one training.
 
     >>> trained("rounds", macs=10, examples=100, epochs=3)
-    Spent(stage='rounds', flops=18000, what='3 epochs', in_place_of_dense=False)
+    Spent(stage='rounds', flops=18000, what='3 epochs', seen=300, in_place_of_dense=False)
     """
     return Spent(
         stage=stage,
         flops=training_flops(macs, examples, epochs, skipped),
         what=f"{epochs} epoch" if epochs == 1 else f"{epochs} epochs",
+        seen=examples * epochs - skipped,
         in_place_of_dense=in_place_of_dense,
     )
 

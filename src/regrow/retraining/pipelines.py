@@ -118,15 +118,11 @@ def counted_stages(kind: str, convention: str) -> tuple[LedgerStage, ...]:
     return tuple(stage for stage in pipeline.stages if stage in counted or (instead and stage in OWN_TRAINING))
 
 
-def counted_cells(kind: str) -> dict[str, str]:
-    """For people: convention -> what it counts of one kind of method, e.g. `dense training + fine-tuning`, or its epochs.
+def counted_words(kind: str, convention: str) -> str:
+    """The same for people; where the convention adds up epochs instead, these.
 
-    >>> counted_cells("one-shot")["B0"], counted_cells("one-shot")["SX-A"]
-    ('dense training + scoring', 'K1 + K2 epochs')
+    >>> counted_words("one-shot", "B0"), counted_words("one-shot", "SX-A"), counted_words("soft-pruned", "free")
+    ('dense training, scoring', 'K1 + KM + K2 epochs', 'soft pruning, fine-tuning')
     """
-    return {name: " + ".join(counted_stages(kind, name)) or _epochs(name) for name in CONVENTIONS}
-
-
-def _epochs(convention: str) -> str:
     added = " + ".join(CONVENTIONS[convention].epochs)
-    return f"{added} epochs" if added else "nothing"
+    return f"{added} epochs" if added else ", ".join(counted_stages(kind, convention)) or "nothing"
