@@ -1,0 +1,216 @@
+"""Pruned weights stay at zero through everything an optimiser does, and nothing else of the training changes."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, Optimizer
+
+from regrow.errors import PruningError
+from regrow.pruning.gradual import magnitudes
+from regrow.pruning.holding import Holding, without_removed
+from regrow.pruning.mask_choice import keep_weights
+from regrow.pruning.sparsity import Masks
+from tests.pruning.masked_networks import OPTIMIZERS, RATE, WEIGHTS, batch, learn, sgd, small
+
+
+def masks_of(network: nn.Module, fraction: float = 0.8) -> Masks:
+    return keep_weights(magnitudes(network, WEIGHTS), fraction=fraction, scope="layer")
+
+
+def moved(network: nn.Module, masks: Mapping[str, Tensor]) -> int:
+    """Removed weights that are not exactly zero."""
+    weights = dict(network.named_parameters())
+    return sum(int(weights[name][~mask].count_nonzero()) for name, mask in masks.items())
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_after_a_thousand_steps_not_one_pruned_weight_is_non_zero(name: str) -> None:
+    network = small()
+    masks = masks_of(network)
+    held, optimizer = Holding(masks), OPTIMIZERS[name](network)
+    held.attach(network)
+    before = copy.deepcopy(dict(network.named_parameters()))
+    learn(network, optimizer, held, range(1000))
+    assert moved(network, masks) == 0
+    for tensor, mask in masks.items():
+        weight = network.get_parameter(tensor)
+        # What is kept has learnt: no weight of it is where it was.
+        assert bool((weight != before[tensor])[mask].all())
+        assert all(int(state[~mask].count_nonzero()) == 0 for state in per_weight(optimizer, weight))
+
+
+def per_weight(optimizer: Optimizer, weight: Tensor) -> list[Tensor]:
+    found = [value for value in optimizer.state[weight].values() if value.shape == weight.shape]
+    assert found
+    return found
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_without_holding_they_would_move(name: str) -> None:
+    network = small()
+    masks = masks_of(network)
+    Holding(masks).attach(network)
+    learn(network, OPTIMIZERS[name](network), None, range(2))
+    assert moved(network, masks) > 400
+
+
+def test_the_momentum_of_a_rewound_optimiser_moves_nothing() -> None:
+    network = small()
+    optimizer = sgd(network)
+    learn(network, optimizer, None, range(5))
+    masks = masks_of(network)
+    held = Holding(masks)
+    held.attach(network)
+    for step in range(5, 25):
+        learn(network, optimizer, held, range(step, step + 1))
+        assert moved(network, masks) == 0
+
+
+def test_an_optimiser_state_is_cleaned_of_removed_weights_alone() -> None:
+    network = small()
+    optimizer = sgd(network)
+    network[1].weight.requires_grad_(False)
+    optimizer = SGD([one for one in network.parameters() if one.requires_grad], lr=RATE, momentum=0.9)
+    learn(network, optimizer, None, range(3))
+    trained = optimizer.param_groups[0]["params"]
+    state = {f"{i}.momentum_buffer": optimizer.state[one]["momentum_buffer"].clone() for i, one in enumerate(trained)}
+    state |= {"0.step": torch.tensor(3.0)}
+    masks = masks_of(network)
+    cleaned = without_removed(state, network, masks)
+    # By position among what trains: the norm's scale is frozen, so the second convolution's weight is number 2.
+    expected = dict(state)
+    expected |= {
+        f"{i}.momentum_buffer": state[f"{i}.momentum_buffer"] * masks[name]
+        for i, name in ((0, WEIGHTS[0]), (2, WEIGHTS[1]), (4, WEIGHTS[2]))
+    }
+    assert cleaned.keys() == expected.keys()
+    assert all(torch.equal(cleaned[key], expected[key]) for key in expected)
+    assert int(state["0.momentum_buffer"][~masks["0.weight"]].count_nonzero()) > 0
+
+
+def test_a_living_weight_that_reaches_zero_goes_on_learning() -> None:
+    network = small()
+    masks = masks_of(network)
+    held = Holding(masks)
+    held.attach(network)
+    living = masks["0.weight"].nonzero()[5].tolist()
+    with torch.no_grad():
+        network[0].weight[tuple(living)] = 0.0
+    learn(network, SGD(network.parameters(), lr=RATE), held, range(1))
+    assert network[0].weight[tuple(living)].item() != 0
+
+
+CHANNELS_OUT = [1, 4, 6]
+
+
+def whole_channels(network: nn.Module) -> Masks:
+    """Three channels gone: rows of the first convolution, columns of the second."""
+    keep = torch.ones(8, dtype=torch.bool)
+    keep[CHANNELS_OUT] = False
+    weights = dict(network.named_parameters())
+    rows = keep.view(-1, 1, 1, 1).expand_as(weights["0.weight"])
+    return {
+        "0.weight": rows.contiguous(),
+        "3.weight": keep.view(1, -1, 1, 1).expand_as(weights["3.weight"]).contiguous(),
+    }
+
+
+def carved(network: nn.Sequential) -> nn.Sequential:
+    """The same network with five channels where the masked one has eight."""
+    living = [i for i in range(8) if i not in CHANNELS_OUT]
+    state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    for name in ("0.weight", "1.weight", "1.bias", "1.running_mean", "1.running_var"):
+        state[name] = state[name][living]
+    state["3.weight"] = state["3.weight"][:, living]
+    found = small(inner=5).double()
+    found.load_state_dict(state)
+    return found
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_training_under_a_mask_of_whole_channels_is_training_the_carved_network(name: str) -> None:
+    network = small().double()
+    narrow = carved(network)
+    held = Holding(whole_channels(network))
+    held.attach(network)
+    learn(network, OPTIMIZERS[name](network), held, range(60), torch.float64)
+    learn(narrow, OPTIMIZERS[name](narrow), None, range(60), torch.float64)
+    for tensor, value in carved(network).state_dict().items():
+        torch.testing.assert_close(value, narrow.state_dict()[tensor], rtol=1e-9, atol=1e-11)
+    assert not torch.equal(narrow[0].weight, small(inner=5).double()[0].weight)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_going_on_from_a_checkpoint_gives_the_bits_of_a_training_that_never_stopped(name: str) -> None:
+    whole, masks = small(), masks_of(small())
+    held, optimizer = Holding(masks), OPTIMIZERS[name](whole)
+    held.attach(whole)
+    learn(whole, optimizer, held, range(10))
+    saved = copy.deepcopy((whole.state_dict(), optimizer.state_dict(), held.state()))
+    learn(whole, optimizer, held, range(10, 20))
+
+    resumed = small(seed=5)
+    again, other = Holding(masks), OPTIMIZERS[name](resumed)
+    again.attach(resumed)
+    resumed.load_state_dict(saved[0])
+    other.load_state_dict(saved[1])
+    again.load_state(saved[2])
+    learn(resumed, other, again, range(10, 20))
+    assert all(torch.equal(value, whole.state_dict()[key]) for key, value in resumed.state_dict().items())
+    assert moved(resumed, masks) == 0
+
+
+def test_weights_of_a_checkpoint_made_without_the_mask_are_zeroed() -> None:
+    network, masks = small(), masks_of(small())
+    held = Holding(masks)
+    held.attach(network)
+    network.load_state_dict(small(seed=3).state_dict())
+    assert moved(network, masks) > 0
+    held.load_state({})
+    assert moved(network, masks) == 0
+
+
+def test_masks_follow_a_network_that_changes_its_layout() -> None:
+    network, masks = small(), masks_of(small())
+    held = Holding(masks)
+    held.attach(network)
+    network.to(memory_format=torch.channels_last)
+    learn(network, sgd(network), held, range(5))
+    assert moved(network, masks) == 0
+
+
+def test_other_masks_can_be_held_from_some_step_on() -> None:
+    network = small()
+    held = Holding(masks_of(network, 0.5))
+    held.attach(network)
+    optimizer = sgd(network)
+    learn(network, optimizer, held, range(3))
+    fewer = keep_weights(magnitudes(network, WEIGHTS), fraction=0.9, scope="layer", previous=held.masks)
+    held.change(fewer)
+    assert held.masks.keys() == fewer.keys()
+    assert moved(network, fewer) == 0
+    learn(network, optimizer, held, range(3, 6))
+    assert moved(network, fewer) == 0
+
+
+def test_masks_of_another_network_are_refused_before_anything_is_zeroed() -> None:
+    with pytest.raises(PruningError, match=r"has no parameter 12\.weight"):
+        Holding({"12.weight": torch.ones(2, dtype=torch.bool)}).attach(small())
+
+
+def test_after_the_training_the_network_is_an_ordinary_one() -> None:
+    network, masks = small(), masks_of(small())
+    held = Holding(masks)
+    held.attach(network)
+    assert (list(held.owned()), held.state(), held.scales()) == ([], {}, {})
+    held.after_epoch(1, 1)
+    held.finish()
+    assert moved(network, masks) == 0
+    learn(network, sgd(network), held, range(1))
+    assert moved(network, masks) > 0
+    assert network(batch(0)[0]).shape == (8, 4)
