@@ -69,7 +69,7 @@ def test_a_missing_key_leaves_nothing_to_check_and_says_what_to_write() -> None:
 
 def test_rules_of_a_settings_model_keep_their_own_words() -> None:
     part = read_part("prune", [{"method": "l1", "fraction": 0.3, "stages": [0.1]}])
-    assert told(part) == ["prune: give one of fraction, stages and widths; found fraction and stages"]
+    assert told(part) == ["prune: give one of fraction, stages, widths and per_round; found fraction and stages"]
 
 
 @pytest.mark.parametrize(

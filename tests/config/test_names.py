@@ -86,7 +86,7 @@ def test_an_unknown_arm_that_stands_twice_is_told_once() -> None:
 def test_an_empty_list_of_methods_is_told() -> None:
     (fault,) = names.method_names(study(prune={"method": []}))
     assert fault.rule == "must name at least one method; found []"
-    assert fault.hint.startswith("Known: l1, ")
+    assert fault.hint.startswith("Known: activation-mean, ")
 
 
 def test_the_second_of_two_tables_is_named() -> None:

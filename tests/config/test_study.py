@@ -71,7 +71,7 @@ def test_a_checkpoint_that_has_seen_the_test_set_is_a_protocol_error() -> None:
 def test_settings_are_json_and_complete() -> None:
     settings = make().settings()
     assert json.loads(json.dumps(settings)) == settings
-    assert settings["retrain"]["convention"] == "B1"
+    assert settings["retrain"]["convention"] is None
     assert settings["seeds"] == [0, 1, 2, 3, 4]
 
 

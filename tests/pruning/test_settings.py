@@ -29,13 +29,16 @@ def test_there_are_no_fractions_where_stages_or_widths_are_given(value: dict[str
 @pytest.mark.parametrize(
     ("value", "rule"),
     [
-        ({"fraction": 0.5, "widths": "vgg16-a"}, "one of fraction, stages and widths"),
+        ({"fraction": 0.5, "widths": "vgg16-a"}, "one of fraction, stages, widths and per_round"),
         ({"widths": "vgg16-a", "skip": [2]}, "skip goes with fraction or stages"),
         ({"fraction": 0.0}, "greater than 0"),
         ({"fraction": 30}, "less than 1"),
         ({"stages": [1.0]}, "less than 1"),
         ({"widths": [0]}, "greater than or equal to 1"),
         ({"ratio": 0.5}, "ratio"),
+        ({"of": "zeros", "fraction": 0.5}, "takes no amount"),
+        ({"per_round": 0.2}, "per_round goes with rounds"),
+        ({"pattern": "two:four"}, "pattern"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(value: dict[str, Any], rule: str) -> None:

@@ -11,9 +11,15 @@ import pytest
 
 from regrow.config.load import load_study
 from regrow.config.study import Study
+from regrow.study.comparison import comparisons
+from regrow.study.lengths import ArmPlan, plan_arms
 from regrow.study.progress import Snapshot
+from regrow.study.route import ledger
 from regrow.study.runner import Outcome, run_study
+from regrow.study.shape import Shape, carved_shape, masked_shape
+from regrow.study.stages import Ground, data_stage
 from regrow.study.store import Store
+from regrow.training.compute import Compute
 
 TINY = """
 name = "tiny"
@@ -94,3 +100,34 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
         patch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
         outcome = run_study(study, folder / "out", workers=2, observer=snapshots.append, command="regrow run tiny.toml")
     return Finished(study=study, out=folder / "out", outcome=outcome, snapshots=tuple(snapshots))
+
+
+def ground_of(study: Study, dense_macs: int = 300, compute: Compute | None = None) -> Ground:
+    """What the stages of a study's first comparison stand on, its MACs made up."""
+    comparison = next(comparisons(study))
+    return Ground(
+        study=study,
+        comparison=comparison,
+        compute=compute or Compute(),
+        data=data_stage(comparison.data),
+        dense_macs=dense_macs,
+    )
+
+
+def carved(study: Study, macs: int = 200) -> Shape:
+    """A physically small network of the first comparison."""
+    comparison = next(comparisons(study))
+    return carved_shape(comparison.pruned or comparison.dense, {"macs": macs, "params": macs})
+
+
+def masked(study: Study, macs: int = 300, nominal: int = 100) -> Shape:
+    """The dense network of the first comparison under a mask."""
+    found = {"nominal_macs": nominal, "nominal_params": nominal, "kept": nominal}
+    return masked_shape(next(comparisons(study)).dense, {"macs": macs, "params": macs}, found)
+
+
+def arms_of(study: Study, small: Shape | None = None) -> tuple[ArmPlan, ...]:
+    """The arms of the first comparison: 300 MACs dense, and 200 where nothing else is said."""
+    ground, small = ground_of(study), small or carved(study)
+    dense = carved_shape(ground.comparison.dense, {"macs": 300, "params": 300})
+    return plan_arms(study, ground.comparison, dense, small, ledger(ground, small))

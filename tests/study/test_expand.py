@@ -12,7 +12,8 @@ import pytest
 from regrow.config.load import load_study
 from regrow.config.study import Study
 from regrow.study.comparison import comparisons
-from regrow.study.expand import Expansion, expand
+from regrow.study.expand import expand
+from regrow.study.expansion import Expansion
 from regrow.study.stage import Stage
 from regrow.study.stages import cost_stage
 from tests.study.conftest import write_tiny
@@ -28,8 +29,9 @@ class Pretend:
         self.best, self.diverges_from, self.missing = best, diverges_from, missing
         self.costs = {}
         for comparison in comparisons(study):
-            self.costs[cost_stage(comparison.dense).key] = {"macs": 300}
-            self.costs[cost_stage(comparison.pruned).key] = {"macs": 200}
+            self.costs[cost_stage(comparison.dense).key] = {"macs": 300, "params": 300}
+            if comparison.pruned is not None:
+                self.costs[cost_stage(comparison.pruned).key] = {"macs": 200, "params": 200}
         self.stages: dict[str, Stage] = {}
 
     def __call__(self, key: str) -> Mapping[str, Any] | None:

@@ -8,36 +8,20 @@ import pytest
 
 from regrow.config.load import load_study
 from regrow.config.study import Study
-from regrow.study.comparison import Comparison, comparisons, plan_arms
 from regrow.study.stage import Stage
-from regrow.study.stages import Ground, arm_stage, data_stage, dense_stage, evaluate_stage, prune_stage
+from regrow.study.stages import data_stage, dense_stage, evaluate_stage
 from regrow.training.compute import Compute
-from tests.study.conftest import write_tiny
+from tests.study.conftest import carved, ground_of, write_tiny
 
 COMPUTE = Compute()
-
-
-def first(study: Study) -> Comparison:
-    return next(comparisons(study))
 
 
 def load(tmp_path: Path, *overrides: str) -> Study:
     return load_study(str(write_tiny(tmp_path)), overrides)
 
 
-def ground(study: Study, compute: Compute = COMPUTE) -> Ground:
-    return Ground(
-        study=study,
-        comparison=first(study),
-        compute=compute,
-        data=data_stage(study.datasets[0]),
-        dense_macs=300,
-        small_macs=200,
-    )
-
-
 def dense(study: Study, compute: Compute = COMPUTE, seed: int = 0) -> Stage:
-    return dense_stage(ground(study, compute), seed)
+    return dense_stage(ground_of(study, compute=compute), seed)
 
 
 def test_names_and_loader_workers_do_not_redo_data(tmp_path: Path) -> None:
@@ -89,25 +73,7 @@ def test_a_data_folder_may_move_and_its_content_may_not_change(tmp_path: Path) -
     assert key(here) == key(there) != key(other)
 
 
-def test_l1_pruning_does_not_depend_on_the_seed_and_random_pruning_does(tmp_path: Path) -> None:
-    study = load(tmp_path)
-    network = dense(study)
-    keys = {
-        method: {prune_stage(first(study), method, seed, network).key for seed in (0, 1)} for method in ("l1", "random")
-    }
-    assert {method: len(found) for method, found in keys.items()} == {"l1": 1, "random": 2}
-
-
-def test_inheritors_wait_for_the_carved_network_and_scratch_arms_for_nothing(tmp_path: Path) -> None:
-    study = load(tmp_path)
-    comparison = first(study)
-    pruned = prune_stage(comparison, "l1", 0, dense(study))
-    for plan in plan_arms(study, comparison, 300, 200):
-        stage = arm_stage(ground(study), plan, 0, 0.1, pruned)
-        assert ("pruned" in stage.inputs) == (plan.arm.weights == "carved")
-
-
 def test_every_network_is_evaluated_in_fp32_however_it_was_trained(tmp_path: Path) -> None:
     study = load(tmp_path)
-    stage = evaluate_stage(ground(study, Compute(precision="bf16")), first(study).dense, dense(study))
+    stage = evaluate_stage(ground_of(study, compute=Compute(precision="bf16")), carved(study), dense(study))
     assert stage.settings["compute"]["precision"] == "fp32"

@@ -83,7 +83,7 @@ def _idle(table: str, one: Wanted) -> Iterator[Fault]:
     prune = one.prune
     if prune.strength is not None and one.method not in ("slimming", "sss"):
         yield fault(f"{table}.strength", f"{one.method} has no penalty", "It is for slimming and sss; leave it out.")
-    for name in ("start", "epochs"):
+    for name in ("start", "own_epochs"):
         if getattr(prune, name) is not None and not one.row.while_training:
             rule = f"{one.method} has no training of its own"
             yield fault(f"{table}.{name}", rule, "It is for soft, slimming, sss and gradual; leave it out.")

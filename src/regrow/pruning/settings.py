@@ -69,7 +69,7 @@ class PruneSettings(Settings):
     """Where a method's own training begins: with fresh weights, in place of dense training (the default of sparsifiers), or with the
     trained dense network (the default of gradual)."""
 
-    epochs: Annotated[int, Field(ge=1)] | None = None
+    own_epochs: Annotated[int, Field(ge=1)] | None = None
     """Of a method's own training; by default train.epochs from scratch, and as many as retraining has from the dense network."""
 
     rounds: Annotated[int, Field(ge=1, le=100)] = 1
@@ -78,9 +78,9 @@ class PruneSettings(Settings):
     per_round: Fraction | None = None
     """Share of the remaining weights that each round removes, instead of `fraction`: 0.2 as in the lottery ticket paper."""
 
-    between: Literal["fine-tune", "rewind"] = "rewind"
-    """What happens between two rounds: the kept weights go back to the dense network's first step and train again (iterative
-    magnitude pruning), or they are fine-tuned."""
+    between: Literal["fine-tune", "rewind", "late-rewind"] = "rewind"
+    """What happens between two rounds: the kept weights go back to the dense network's first step (or to its state at `retrain.late`)
+    and train again, as lottery tickets do, or they are fine-tuned."""
 
     round_epochs: Annotated[int, Field(ge=1)] | None = None
     """Epochs between two rounds; by default train.epochs with rewind, and as many as retraining has with fine-tune."""

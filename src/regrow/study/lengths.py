@@ -102,7 +102,7 @@ def retrain_epochs(study: Study) -> int:
 
 def own_epochs(study: Study, wanted: Wanted) -> int:
     """Epochs of a training that the method itself asks for."""
-    return wanted.prune.epochs or (dense_epochs(study) if wanted.start == "scratch" else retrain_epochs(study))
+    return wanted.prune.own_epochs or (dense_epochs(study) if wanted.start == "scratch" else retrain_epochs(study))
 
 
 def round_epochs(study: Study, wanted: Wanted) -> int:

@@ -24,6 +24,8 @@ def walk(owner: Expander, comparison: Comparison) -> None:
     data = data_stage(comparison.data)
     owner.need(data)
     cost, compute = owner.cost(comparison, comparison.dense), owner.compute(comparison)
+    if comparison.pruned is not None:
+        owner.cost(comparison, comparison.pruned)
     if cost is None or compute is None:
         return
     dense = carved_shape(comparison.dense, cost)

@@ -1,0 +1,72 @@
+"""Rules about pruning: what a method can, and which settings mean something beside which."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from .cases import told
+
+
+@pytest.mark.parametrize(
+    ("prune", "fault"),
+    [
+        ({"method": "l1", "remove": "weights"}, "prune.remove: l1 removes channels"),
+        ({"method": "magnitude", "widths": [4] * 8}, "prune.widths: says how many channels stay"),
+        ({"method": "l1", "of": "zeros"}, 'prune.of: "zeros" needs a method that drives scales to zero'),
+        ({"method": "magnitude", "of": "macs"}, "prune.of: weights are counted"),
+        ({"method": "soft", "scope": "global"}, "prune.scope: soft zeroes a given number"),
+        ({"method": "l1", "scope": "global", "widths": [4] * 8}, "prune.scope: one ranking over all groups"),
+        ({"method": "l1", "pattern": "2:4"}, "prune.pattern: 2:4 is a pattern of single weights"),
+        ({"method": "magnitude", "pattern": "4:2"}, "prune.pattern: n of m weights stay"),
+        ({"method": "l1", "rounds": 3}, "prune.rounds: rounds remove single weights"),
+        ({"method": "gradual", "rounds": 3}, "prune.rounds: gradual has a training of its own"),
+        ({"method": "l1", "strength": 0.1}, "prune.strength: l1 has no penalty"),
+        ({"method": "l1", "start": "dense"}, "prune.start: l1 has no training of its own"),
+        ({"method": "l1", "own_epochs": 3}, "prune.own_epochs: l1 has no training of its own"),
+        ({"method": "magnitude", "round_epochs": 3}, "prune.round_epochs: there is one round only"),
+    ],
+)
+def test_what_a_method_cannot_do_or_would_ignore_is_told(prune: dict[str, Any], fault: str) -> None:
+    found = told(prune=prune)
+    assert len(found) == 1, found
+    assert found[0].startswith(fault)
+
+
+@pytest.mark.parametrize(
+    "prune",
+    [
+        {"method": "slimming", "fraction": 0.4, "strength": 1e-3},
+        {"method": "sss", "of": "zeros"},
+        {"method": "sss", "remove": "channels", "of": "macs"},
+        {"method": "taylor", "remove": "weights", "scope": "global"},
+        {"method": "magnitude", "per_round": 0.2, "rounds": 5},
+        {"method": ["l1", "fpgm"], "of": "params", "scope": "global", "floor": 0.2},
+    ],
+)
+def test_what_can_be_meant_is_taken(prune: dict[str, Any]) -> None:
+    assert told(prune=prune) == []
+
+
+def test_a_checkpoint_cannot_be_rewound() -> None:
+    dense = {"checkpoint": "dense.safetensors", "trained_on": "train"}
+    arms = ["ticket", "scratch-b"]
+    (arm,) = told(dense=dense, arms=arms, contrast=arms)
+    assert arm.startswith("arms: ticket goes back to the start of dense training")
+    (rounds,) = told(dense=dense, prune={"method": "magnitude", "rounds": 2})
+    assert rounds.startswith("prune.between: rounds go back")
+    assert told(dense=dense, prune={"method": "magnitude", "rounds": 2, "between": "fine-tune"}) == []
+
+
+def test_arms_for_masks_need_masks() -> None:
+    arms = ["scratch-e-scaled", "scratch-b"]
+    (fault,) = told(arms=arms, contrast=arms)
+    assert fault.startswith("arms: scratch-e-scaled is for methods that remove weights; l1 removes channels")
+    assert told(arms=arms, contrast=arms, prune={"method": "magnitude"}) == []
+
+
+def test_blocks_cannot_be_drawn_by_chance() -> None:
+    arms = ["random-pruned", "scratch-b"]
+    (fault,) = told(arms=arms, contrast=arms, prune={"method": "sss"}, network={"name": "resnet20"})
+    assert fault.startswith("arms: random-pruned draws channels or weights by chance")
