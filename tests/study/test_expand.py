@@ -3,62 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from regrow.config.load import load_study
 from regrow.config.study import Study
-from regrow.study.comparison import comparisons
 from regrow.study.expand import expand
-from regrow.study.expansion import Expansion
-from regrow.study.stage import Stage
-from regrow.study.stages import cost_stage
-from tests.study.conftest import write_tiny
-
-BEST = 0.0316228
-"""Peak lr at which the made-up losses below are lowest."""
-
-
-class Pretend:
-    """Results for every stage, made up: MACs by width, and a validation loss that is lowest at `best`."""
-
-    def __init__(self, study: Study, *, best: float = BEST, diverges_from: float = 9.0, missing: str = "") -> None:
-        self.best, self.diverges_from, self.missing = best, diverges_from, missing
-        self.costs = {}
-        for comparison in comparisons(study):
-            self.costs[cost_stage(comparison.dense).key] = {"macs": 300, "params": 300}
-            if comparison.pruned is not None:
-                self.costs[cost_stage(comparison.pruned).key] = {"macs": 200, "params": 200}
-        self.stages: dict[str, Stage] = {}
-
-    def __call__(self, key: str) -> Mapping[str, Any] | None:
-        if key in self.costs:
-            return self.costs[key]
-        stage = self.stages.get(key)
-        if stage is None or stage.kind == self.missing:
-            return None
-        if stage.kind != "train":
-            return {}
-        lr = stage.settings["recipe"]["peak_lr"]
-        if lr >= self.diverges_from:
-            return {"diverged": True, "message": "became nan"}
-        return {"diverged": False, "validation_loss": abs(lr - self.best)}
-
-    def finish(self, study: Study) -> Expansion:
-        """Expand until nothing new is found."""
-        while True:
-            found = expand(study, self)
-            if found.stages.keys() <= self.stages.keys():
-                return found
-            self.stages.update(found.stages)
-
+from regrow.study.expansion import Expansion, Lookup
+from tests.study.conftest import BEST, Pretend, write_tiny
 
 @pytest.fixture
 def study(tmp_path: Path) -> Study:
     return load_study(str(write_tiny(tmp_path)), ["retrain.max_lrs=8"])
+
+
+def costs_of(study: Study) -> Lookup:
+    """Nothing is known but what networks cost."""
+    pretend = Pretend(study)
+    pretend.stages.update(expand(study, pretend).stages)
+    return lambda key: pretend(key) if key.startswith("cost") else None
 
 
 def chosen(found: Expansion) -> dict[str, float]:
@@ -168,13 +132,11 @@ def test_scratch_weights_do_not_depend_on_the_dense_networks_seed_and_are_shared
 
 
 def test_a_plan_sees_every_stage_before_anything_was_trained(study: Study) -> None:
-    pretend = Pretend(study)
-    found = expand(study, pretend.costs.get, assume=True)
+    found = expand(study, costs_of(study), assume=True)
     assert {run.arm for run in found.runs} == {*study.arms, "dense"}
     assert len(found.runs) == 3 * 8
 
 
 def test_waiting_trainings_are_counted_while_tuning_goes_on(study: Study) -> None:
-    pretend = Pretend(study)
-    found = expand(study, pretend.costs.get)
+    found = expand(study, costs_of(study))
     assert len(found.waiting) == len(study.arms) * 3

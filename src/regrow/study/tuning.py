@@ -29,7 +29,10 @@ class Tuning:
         """The lr of every arm, from one grid that grows for all while any arm's best is at an edge."""
         study = self.owner.study
         grid = sorted({round_lr(lr) for lr in study.retrain.lrs or (study.train.lr * 10 ** (-k / 2) for k in range(4))})
-        if any(self.walk.plans(seed) is None for seed in self.owner.tune_seeds):
+        unknown = [seed for seed in self.owner.tune_seeds if self.walk.plans(seed) is None]
+        if unknown:
+            for seed in unknown:
+                self.walk.explain(seed)
             return self._unfinished(grid)
         while True:
             losses = {name: {lr: self._loss(name, lr) for lr in grid} for name in self.names}

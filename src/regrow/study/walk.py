@@ -179,7 +179,11 @@ class Walk:
     def _wait(self, seed: int) -> None:
         """Note the trainings that will come once this seed's shape is known, and what kept it from being known."""
         self.owner.found.waiting += self.waiting(seed)
-        for stage in self.route(seed).inherited[1:]:
+        self.explain(seed)
+
+    def explain(self, seed: int) -> None:
+        """Say why a seed's shape will never be known, where a training on the way to it diverged."""
+        for stage in self.route(seed).inherited:
             self._note_divergence(stage)
 
     def _note_divergence(self, stage: Stage) -> bool:
