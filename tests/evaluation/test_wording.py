@@ -60,9 +60,23 @@ def test_the_answer_does_not_depend_on_the_order_of_the_arms(word: str, answer: 
     assert said(mirrored(word), a="scratch-b", b="retrain").startswith(f"{answer}: for vgg11")
 
 
+@pytest.mark.parametrize(("word", "answer"), ANSWERS.items())
+def test_rewound_against_fresh_weights_answers_whether_rewinding_was_worth_it(word: str, answer: str) -> None:
+    about = answer.replace("Pruning", "Rewinding").replace("pruning", "rewinding")
+    assert said(word, a="ticket").startswith(f"{about}: for vgg11")
+    assert said(mirrored(word), a="scratch-e", b="late-ticket").startswith(f"{about}: for vgg11")
+
+
 @pytest.mark.parametrize(
     ("a", "b"),
-    [("scratch-e", "scratch-b"), ("retrain", "fine-tune"), ("random-pruned", "scratch-b"), ("retrain", "dense")],
+    [
+        ("scratch-e", "scratch-b"),
+        ("retrain", "fine-tune"),
+        ("retrain", "ticket"),
+        ("ticket", "ticket-shuffled"),
+        ("random-pruned", "scratch-b"),
+        ("retrain", "dense"),
+    ],
 )
 def test_other_contrasts_do_not_claim_to_answer_it(a: str, b: str) -> None:
     assert said("better", a=a, b=b).startswith(f"For vgg11 on digits (l1, 50 %), {a} is better than {b};")

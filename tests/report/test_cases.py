@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -104,6 +105,28 @@ def test_an_unknown_number_gives_no_mean_and_no_interval() -> None:
     (arm,) = arm_summaries([run("retrain", 0, None), run("retrain", 1, None)])
     assert (arm.accuracy, arm.interval, arm.mean("train_seconds")) == (None, None, None)
     assert mean([]) is None
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"design": "50 %"}, "50 % of channels removed"),
+        ({"design": "50 % of macs"}, "50 % of macs removed"),
+        ({"design": "50 % of macs global"}, "50 % of macs global removed"),
+        ({"design": "50 % global"}, "50 % of channels removed (global)"),
+        ({"design": "50 %", "kept_weights": 7}, "50 % of weights removed"),
+        ({"design": "50 % 2:4", "kept_weights": 7}, "50 % of weights removed (2:4)"),
+        ({"design": "50 %", "removed": ["stage2.3"]}, "50 % of blocks removed"),
+    ],
+)
+def test_what_was_removed_is_said_by_its_kind(row: dict[str, Any], said: str) -> None:
+    (case,) = cases(example(seeds=1))
+    assert replace(case, architecture={**case.architecture, **row}).removed == said
+
+
+def test_arms_with_weights_of_the_dense_run_owe_it_rewound_or_not() -> None:
+    assert inherits("retrain") and inherits("ticket") and inherits("late-ticket")
+    assert not inherits("scratch-e-scaled") and not inherits("dense") and not inherits("of another version")
 
 
 def test_a_design_names_what_was_removed_where_there_is_no_fraction() -> None:

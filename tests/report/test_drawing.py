@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 
 import plotly.graph_objects as go
 import pytest
 
+from regrow.report import drawing
 from regrow.report.cases import families
 from regrow.report.drawing import colour, drawn, figure, plain, rounded, symbol, thinned
 from regrow.report.figures import accuracy_against_macs
@@ -27,6 +30,14 @@ def test_every_arm_has_a_colour_of_its_own_and_unknown_ones_share_one() -> None:
     assert len({colour(name) for name in names}) == len(names)
     assert colour("x); background: red") == colour("y") == "var(--arm-other)"
     assert symbol("y") not in {symbol(name) for name in names}
+
+
+def test_every_colour_is_defined_for_light_and_for_dark_and_stands_for_one_arm() -> None:
+    page = (Path(drawing.__file__).parent / "page.css").read_text()
+    shades = {name: re.findall(rf"--arm-{name}: (#[0-9a-f]{{6}});", page) for name in ["dense", *ARMS, "other"]}
+    assert {name: len(found) for name, found in shades.items() if len(found) != 2} == {}
+    for light_or_dark in zip(*shades.values(), strict=True):
+        assert len(set(light_or_dark)) == len(shades)
 
 
 def test_text_from_a_file_cannot_be_markup() -> None:

@@ -48,6 +48,23 @@ def test_the_headline_names_both_arms_and_the_word(word: str | None, text: str) 
     assert headline({"a": "retrain", "b": "scratch-b", "word": word}) == text
 
 
+def test_a_ticket_is_told_against_every_control_that_was_run() -> None:
+    arms = ("dense", "retrain", "scratch-e", "scratch-b")
+    results = example(seeds=2, arms=arms)
+    levels = {"ticket": 97.0, "ticket-shuffled": 96.5, "scratch-e": 96.0}
+    results["runs"] = [run | {"test_accuracy": levels.get(run["arm"], 97.5)} for run in results["runs"]] + [
+        run | {"arm": arm, "test_accuracy": levels[arm]}
+        for run in results["runs"]
+        for arm in ("ticket", "ticket-shuffled")
+        if run["arm"] == "retrain"
+    ]
+    shuffled, fresh = controls(case_of(results))
+    assert shuffled.startswith("ticket-shuffled against ticket: with as many channels in each layer, chosen by chance,")
+    assert shuffled.endswith("reaches 96.50 % instead of 97.00 % (+0.50 points for the ticket).")
+    assert fresh.startswith("scratch-e against ticket: with the same channels and fresh weights the same training")
+    assert fresh.endswith("(+1.00 points for the ticket).")
+
+
 def test_the_answer_is_what_stands_before_the_colon() -> None:
     sentence = "Pruning was not worth it: for vgg11 x0.25 l1 50 %, retrain and scratch-b are equivalent. Difference +0.1 points; n = 8."
     verdict = {"a": "retrain", "b": "scratch-b", "word": "equivalent", "sentence": sentence}
@@ -88,6 +105,22 @@ def test_the_formula_is_that_of_the_convention() -> None:
     assert formula({"convention": "none"}) == formula(None) == ""
 
 
+def test_only_letters_of_the_formula_are_explained() -> None:
+    assert "KM" not in formula({"convention": "B1"})
+    assert "N2: MACs of the weights that are left" in formula({"convention": "B0-cap"})
+    assert "KM: epochs of what the method trains" in formula({"convention": "full"})
+
+
+def test_a_mask_is_told_by_its_weights_and_never_as_a_speed_up() -> None:
+    results = example()
+    masked = {"macs": 19_170_000, "nominal_macs": 958_500, "kept_weights": 461_418}
+    results["architectures"] = [row | masked for row in results["architectures"]]
+    said = compared(case_of(results))[0]
+    assert "50 % of weights removed by l1, as a mask that keeps 461.4 k weights" in said
+    assert "executes 19.17 M MACs, as the dense one does, of which 958.5 k (nominal) belong to kept weights" in said
+    assert "fewer" not in said
+
+
 def test_equal_macs_that_were_not_equal_seconds_are_said_with_both_ratios() -> None:
     # 4 times fewer MACs (0.5 squared); dense 2 ms an example, pruned 1 ms.
     small = dict.fromkeys(("fine_tune", "lr_rewind", "retrain", "scratch_e", "scratch_b", "random_pruned"))
@@ -125,10 +158,29 @@ def test_an_arm_that_inherits_owes_the_dense_run_and_scoring_too() -> None:
     where = {"network": "vgg11", "data": "digits", "method": "l1", "fraction": 0.5, "design": "50 %", "arm": "retrain"}
     results["ledger"] = [where | {"entry": "scoring", "flops": 8, "total_seconds": 0.1, "runs": 2}]
     case = case_of(results)
-    assert whole_cost(case, "retrain") == (1034.0, 12.0)
+    assert whole_cost(case, "retrain") == (1034.0, 12.05)
     assert whole_cost(case, "scratch-b") == (1030.0, 20.0)
     assert whole_cost(case, "someone-elses") is None
-    assert "retrain with its dense run spent 1.034 k training FLOPs in 12.0 s" in time_against_macs(case)[1]
+    assert "retrain with its dense run spent 1.034 k training FLOPs in 12.1 s" in time_against_macs(case)[1]
+
+
+def test_an_arm_that_inherits_owes_every_training_of_the_method() -> None:
+    results = with_runs(
+        example(seeds=2),
+        dense={"training_flops": 1000, "train_seconds": 10.0},
+        retrain={"training_flops": 30, "train_seconds": 2.0},
+        scratch_b={"training_flops": 1030, "train_seconds": 20.0},
+    )
+    where = {"network": "vgg11", "data": "digits", "method": "l1", "fraction": 0.5, "design": "50 %", "arm": ""}
+    # Two seeds with four rounds each of 500 FLOPs and 5 seconds: 2,000 FLOPs and 20 seconds for one network.
+    results["ledger"] = [where | {"entry": "pruning", "flops": 4000, "total_seconds": 40.0, "runs": 8}]
+    case = case_of(results)
+    assert whole_cost(case, "retrain") == (1000 + 2000 + 30, 10 + 20 + 2)
+    assert "retrain with its dense run and the trainings of pruning spent" in time_against_macs(case)[1]
+    architectures = [row | {"replaces_dense": True} for row in results["architectures"]]
+    replaced = case_of(results | {"architectures": architectures})
+    assert whole_cost(replaced, "retrain") == (2000 + 30, 20 + 2)
+    assert "retrain with the training that was pruned spent" in time_against_macs(replaced)[1]
 
 
 @pytest.mark.parametrize(("gain", "converged"), [(0.9, True), (1.1, False)])

@@ -155,12 +155,23 @@ def test_a_plan_shows_architectures_arms_stages_and_the_estimate() -> None:
         "kB",
         "0.26",
         "s",
-        "30",
-        "128",
-        "–",
     ]
     assert "154 stages, 10 already done; about 1 min 15 s to go with 4 workers." in text
     assert "note: the grid may grow [bold]" in text
+
+
+def test_a_plan_shows_the_epochs_under_every_convention_in_a_table_of_their_own() -> None:
+    lines = [line.split() for line in printed(print_plan, PLAN, width=100).splitlines()]
+    at = lines.index(["network", "data", "method", "removed", "E", "B1", "B0-cap"])
+    assert lines[at + 1] == ["vgg11", "digits", "l1", "50", "%", "30", "128", "–"]
+
+
+def test_a_plan_of_masks_has_a_column_of_nominal_macs_beside_the_executed_ones() -> None:
+    (row,) = PLAN["architectures"]  # type: ignore[misc]
+    masked = PLAN | {"architectures": [row | {"macs": 19_170_000, "nominal_macs": 958_500}]}  # type: ignore[operator]
+    line = next(line for line in printed(print_plan, masked, width=140).splitlines() if "958.5 k" in line)
+    assert line.split()[5:9] == ["19.17", "M", "958.5", "k"]
+    assert "nominal" not in printed(print_plan, PLAN, width=140)
 
 
 @pytest.mark.parametrize(

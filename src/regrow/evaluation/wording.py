@@ -17,16 +17,19 @@ from regrow.retraining.arms import ARMS
 _MINUS: Final = "−"
 
 _WORTH: Final = {
-    "better by more than the margin": "Pruning was worth it",
-    "better": "Pruning was worth it",
-    "better but within the margin": "Pruning gained less than the margin",
-    "equivalent": "Pruning was not worth it",
-    "undecided": "Not decided whether pruning was worth it",
-    "worse but within the margin": "Pruning was not worth it",
-    "worse": "Pruning was not worth it",
-    "worse by more than the margin": "Pruning was not worth it",
+    "better by more than the margin": "{what} was worth it",
+    "better": "{what} was worth it",
+    "better but within the margin": "{what} gained less than the margin",
+    "equivalent": "{what} was not worth it",
+    "undecided": "Not decided whether {what} was worth it",
+    "worse but within the margin": "{what} was not worth it",
+    "worse": "{what} was not worth it",
+    "worse by more than the margin": "{what} was not worth it",
 }
-"""Answers, by the word for inherited weights against fresh ones."""
+"""Answers, by the word for weights that come from the dense run against fresh ones."""
+
+_WHAT: Final = {"carved": "pruning", "rewound": "rewinding"}
+"""What the answer is about, by where those weights come from: the trained network, or an earlier state of it."""
 
 _FINDING: Final = {
     "better by more than the margin": "{a} is better than {b} by more than the margin",
@@ -77,19 +80,21 @@ def sentence(
 
 def _answer(contrast: Contrast, word: str) -> str:
     """What the contrast says about pruning, up to the `f` of `for`; only that letter where it says nothing about it."""
-    side = _pruned_side(contrast)
-    if side is None:
+    side, what = _pruned_side(contrast)
+    if not what:
         return "F"
-    return f"{_WORTH[word if side == 'a' else mirrored(word)]}: f"
+    said = _WORTH[word if side == "a" else mirrored(word)].format(what=what)
+    return f"{said[:1].upper()}{said[1:]}: f"
 
 
-def _pruned_side(contrast: Contrast) -> str | None:
-    """Which arm stands for pruning, where one inherits the pruned network's weights and the other starts it afresh."""
+def _pruned_side(contrast: Contrast) -> tuple[str, str]:
+    """Which arm stands for pruning (or rewinding), where one has the dense run's weights and the other starts afresh."""
     rows = {side: ARMS[name] for side, name in (("a", contrast.a), ("b", contrast.b)) if name in ARMS}
     fair = {side: row.weights for side, row in rows.items() if not row.control}
-    if sorted(fair.values()) != ["carved", "fresh"]:
-        return None
-    return "a" if fair["a"] == "carved" else "b"
+    if len(fair) < 2 or (fair["a"] == "fresh") == (fair["b"] == "fresh"):
+        return "", ""
+    side = "b" if fair["a"] == "fresh" else "a"
+    return side, _WHAT[fair[side]]
 
 
 def _numbers(contrast: Contrast, difference: Difference, family: int) -> str:

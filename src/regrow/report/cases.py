@@ -88,15 +88,25 @@ class Case:
 
     @property
     def design(self) -> str:
-        """What was removed: `50 %`, `vgg16-a`, ..."""
-        if self.fraction is not None:
-            return f"{self.fraction * 100:.4g} %"
-        return str(self.architecture.get("design") or "predefined widths")
+        """What was removed: `50 %`, `50 % of macs global`, `vgg16-a`, ..."""
+        share = "predefined widths" if self.fraction is None else f"{self.fraction * 100:.4g} %"
+        return str(self.architecture.get("design") or share)
+
+    @property
+    def masked(self) -> bool:
+        """Whether single weights are masked, so that the network executes as many MACs as the dense one."""
+        return self.architecture.get("kept_weights") is not None
 
     @property
     def removed(self) -> str:
         """What was removed, as part of a sentence."""
-        return f"{self.design} of channels removed" if self.fraction is not None else f"pruned to {self.design}"
+        if self.fraction is None:
+            return f"pruned to {self.design}"
+        share, _, more = self.design.partition(" %")
+        if more.startswith(" of "):
+            return f"{self.design} removed"
+        what = "weights" if self.masked else "blocks" if self.architecture.get("removed") else "channels"
+        return f"{share} % of {what} removed" + (f" ({more.strip()})" if more else "")
 
     @property
     def dense(self) -> ArmSummary | None:
@@ -220,9 +230,9 @@ def is_dense(name: str) -> bool:
 
 
 def inherits(name: str) -> bool:
-    """Whether this arm starts from the trained dense network, whose training it therefore owes."""
+    """Whether this arm starts from the dense run, at its end or rewound, and therefore owes all that came before the pruning."""
     row = arm_row(name)
-    return row is not None and row.weights == "carved"
+    return row is not None and row.weights != "fresh"
 
 
 def mean(values: Sequence[float]) -> float | None:

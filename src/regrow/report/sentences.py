@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from regrow.report.cases import ArmSummary, Case, Family, Results, Row, arm_row, inherits, rows
 from regrow.report.words import listing, percent, plural, point, points, quantity, rate, seconds, times
-from regrow.retraining.budget import CONVENTIONS
+from regrow.retraining.conventions import CONVENTIONS
 
 ALIKE = 0.1
 """Two ratios that differ by less than this share are called close."""
+
+BEFORE: Final = ("pruning", "scoring", "reconstruction")
+"""Entries of the ledger for what comes between dense training and the arms: trainings of methods, rounds, passes over examples."""
+
+_LETTERS: Final = {
+    "KM": "; KM: epochs of what the method trains between these",
+    "N2": "; N2: MACs of the weights that are left",
+}
+"""Letters of some formulas only, with what they stand for."""
 
 
 def answer(verdict: Row) -> tuple[str, str]:
@@ -72,9 +81,20 @@ def contenders(case: Case) -> list[tuple[str, str]]:
 def _architecture(case: Case, who: str) -> str:
     small, large = case.architecture.get("macs"), case.dense_network.get("macs")
     sizes = ""
-    if small and large:
+    if case.masked:
+        sizes = _masked(case.architecture)
+    elif small and large:
         sizes = f", which leaves {quantity(small)} of {quantity(large)} MACs ({times(large / small)} times fewer)"
     return f"{who} the same pruned architecture: {case.network} on {case.data}, {case.removed} by {case.method}{sizes}."
+
+
+def _masked(architecture: Row) -> str:
+    """What a mask leaves. Nominal MACs are never told as a speed-up."""
+    kept, macs, nominal = (architecture.get(key) for key in ("kept_weights", "macs", "nominal_macs"))
+    return (
+        f", as a mask that keeps {quantity(kept)} weights. Every zero is still multiplied: the masked network executes "
+        f"{quantity(macs)} MACs, as the dense one does, of which {quantity(nominal)} (nominal) belong to kept weights"
+    )
 
 
 def _images(case: Case) -> str:
@@ -101,8 +121,12 @@ def formula(verdict: Row | None) -> str:
     name = str((verdict or {}).get("convention") or "")
     if name not in CONVENTIONS:
         return ""
-    written = CONVENTIONS[name].formula.replace(" * ", " × ")
-    return f"{name}: scratch epochs = {written}. K1, K2: dense and retraining epochs; F1, F2: MACs of the dense and of the pruned network."
+    written = CONVENTIONS[name].formula
+    letters = "".join(words for letter, words in _LETTERS.items() if letter in written)
+    return (
+        f"{name}: scratch epochs = {written.replace(' * ', ' × ')}. K1, K2: dense and retraining epochs; F1, F2: MACs of the dense "
+        f"and of the pruned network{letters}."
+    )
 
 
 def time_against_macs(case: Case) -> list[str]:
@@ -139,9 +163,7 @@ def _budgets(case: Case) -> list[str]:
     if case.verdict is None:
         return []
     sides = [whole_cost(case, case.verdict[side]) for side in ("a", "b")]
-    names = [
-        case.verdict[side] + (" with its dense run" if inherits(case.verdict[side]) else "") for side in ("a", "b")
-    ]
+    names = [case.verdict[side] + _with_what(case, case.verdict[side]) for side in ("a", "b")]
     if any(side is None or not side[1] or not side[0] for side in sides):
         return []
     (flops_a, seconds_a), (flops_b, seconds_b) = [side for side in sides if side]
@@ -152,8 +174,22 @@ def _budgets(case: Case) -> list[str]:
     ]
 
 
+def _with_what(case: Case, name: str) -> str:
+    if not inherits(name):
+        return ""
+    if _dense_is_replaced(case):
+        return " with the training that was pruned"
+    trained = any(row["entry"] == "pruning" for row in case.ledger)
+    return " with its dense run and the trainings of pruning" if trained else " with its dense run"
+
+
+def _dense_is_replaced(case: Case) -> bool:
+    """Whether the method's own training stands in the place of dense training, so that the dense network is a baseline only."""
+    return bool(case.architecture.get("replaces_dense"))
+
+
 def whole_cost(case: Case, name: str) -> tuple[float, float] | None:
-    """Mean training FLOPs and seconds that one network of an arm owes, its dense run and scoring included if it inherits."""
+    """Mean training FLOPs and seconds that one network of an arm owes: if it inherits, also all that came before its pruning."""
     arm, dense = case.find(name), case.dense
     if arm is None:
         return None
@@ -162,9 +198,12 @@ def whole_cost(case: Case, name: str) -> tuple[float, float] | None:
         return None
     if not inherits(name) or dense is None:
         return flops, spent or 0.0
-    scoring = [row for row in case.ledger if row["entry"] == "scoring" and row.get("runs")]
-    flops += (dense.mean("training_flops") or 0.0) + sum(row["flops"] / row["runs"] for row in scoring)
-    return flops, (spent or 0.0) + (dense.mean("train_seconds") or 0.0)
+    before = [row for row in case.ledger if row["entry"] in BEFORE]
+    flops += sum(row["flops"] for row in before) / arm.n
+    spent = (spent or 0.0) + sum(row.get("total_seconds") or 0.0 for row in before) / arm.n
+    if _dense_is_replaced(case):
+        return flops, spent
+    return flops + (dense.mean("training_flops") or 0.0), spent + (dense.mean("train_seconds") or 0.0)
 
 
 def gain_of_longer_training(case: Case) -> float | None:
@@ -198,9 +237,31 @@ def controls(case: Case) -> list[str]:
     chance, chosen = case.find("random-pruned"), case.find("retrain")
     if chance and chosen and chance.accuracy is not None and chosen.accuracy is not None:
         said.append(
-            f"random-pruned: with channels chosen by chance the same training reaches {percent(chance.accuracy)}, with those that "
-            f"{case.method} chose {percent(chosen.accuracy)} ({points(chosen.accuracy - chance.accuracy)} points for the choice)."
+            f"random-pruned: with {_parts(case)} chosen by chance the same training reaches {percent(chance.accuracy)}, with those "
+            f"that {case.method} chose {percent(chosen.accuracy)} ({points(chosen.accuracy - chance.accuracy)} points for the choice)."
         )
+    return said + _controls_of_tickets(case)
+
+
+def _parts(case: Case) -> str:
+    return "weights" if case.masked else "channels"
+
+
+def _controls_of_tickets(case: Case) -> list[str]:
+    """What is left of a lottery ticket's accuracy when one thing about it is left to chance."""
+    ticket, said = case.find("ticket"), []
+    changed = {
+        "ticket-shuffled": f"with as many {_parts(case)} in each layer, chosen by chance,",
+        "ticket-random": "with as many weights in all, chosen by chance,",
+        "scratch-e": f"with the same {_parts(case)} and fresh weights",
+    }
+    for name, words in changed.items():
+        other = case.find(name)
+        if ticket and other and ticket.accuracy is not None and other.accuracy is not None:
+            said.append(
+                f"{name} against ticket: {words} the same training reaches {percent(other.accuracy)} instead of "
+                f"{percent(ticket.accuracy)} ({points(ticket.accuracy - other.accuracy)} points for the ticket)."
+            )
     return said
 
 

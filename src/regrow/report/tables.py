@@ -32,6 +32,7 @@ COLUMNS: Final = (
     "schedule",
     "macs",
     "params",
+    "nominal_macs",
     "test_accuracy",
     "test_loss",
     "validation_accuracy",
@@ -127,6 +128,7 @@ def print_plan(plan: Mapping[str, Any], console: Console) -> None:
     networks = [{"removed": "nothing (dense)", **row} for row in plan.get("networks") or ()]
     tables = (
         _architectures_table([*networks, *(plan.get("architectures") or ())]),
+        _conventions_table(plan.get("architectures") or ()),
         _planned_arms_table(plan.get("arms") or ()),
         _stages_table(plan.get("stages") or ()),
     )
@@ -140,22 +142,31 @@ def print_plan(plan: Mapping[str, Any], console: Console) -> None:
 
 
 def _architectures_table(architectures: Sequence[Mapping[str, Any]]) -> Table:
-    conventions = list(dict.fromkeys(name for row in architectures for name in row.get("scratch_epochs") or {}))
-    headers = ["MACs", "params", "activations", "s/epoch", *(f"epochs {name}" for name in conventions)]
+    masked = any(row.get("nominal_macs") for row in architectures)
+    headers = ["MACs", *(["nominal MACs"] if masked else []), "params", "activations", "s/epoch"]
     table = _table(Text("architectures"), ["network", "data", "method", "removed"], headers)
     for row in architectures:
-        epochs = row.get("scratch_epochs") or {}
-        cells = [
-            row.get("network"),
-            row.get("data"),
-            row.get("method"),
-            _removed(row),
-            quantity(row.get("macs")),
+        cells = [row.get("network"), row.get("data"), row.get("method"), _removed(row), quantity(row.get("macs"))]
+        cells += [quantity(row.get("nominal_macs"))] if masked else []
+        cells += [
             quantity(row.get("params")),
+            _bytes(row.get("peak_activation_bytes")),
+            seconds(row.get("train_seconds_per_epoch")),
         ]
-        cells += [_bytes(row.get("peak_activation_bytes")), seconds(row.get("train_seconds_per_epoch"))]
-        cells += [epochs.get(name) for name in conventions]
         table.add_row(*(_text(cell) for cell in cells))
+    return table
+
+
+def _conventions_table(architectures: Sequence[Mapping[str, Any]]) -> Table:
+    """Scratch epochs of every architecture under every convention; a dash where one pays for no epoch."""
+    conventions = list(dict.fromkeys(name for row in architectures for name in row.get("scratch_epochs") or {}))
+    table = _table(
+        Text("epochs from scratch, by budget convention"), ["network", "data", "method", "removed"], conventions
+    )
+    for row in architectures if conventions else ():
+        epochs = row.get("scratch_epochs") or {}
+        cells = [row.get("network"), row.get("data"), row.get("method"), _removed(row)]
+        table.add_row(*(_text(cell) for cell in [*cells, *(epochs.get(name) for name in conventions)]))
     return table
 
 
@@ -171,8 +182,10 @@ def _planned_arms_table(arms: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _removed(row: Mapping[str, Any]) -> str | None:
-    fraction = row.get("fraction")
-    return row.get("removed") or row.get("design") if fraction is None else f"{fraction * 100:.4g} %"
+    fraction, said = row.get("fraction"), row.get("design")
+    if said is None and fraction is not None:
+        return f"{fraction * 100:.4g} %"
+    return said or row.get("removed")
 
 
 def _text(cell: Any) -> Text:
