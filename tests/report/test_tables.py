@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from rich.console import Console
 from regrow.report.tables import COLUMNS, print_plan, print_results, write_csv
 from tests.report.example import example
 
-PLAN = {
+PLAN: dict[str, Any] = {
     "study": {"name": "digits"},
     "workers": 4,
     "stages": [
@@ -167,8 +168,8 @@ def test_a_plan_shows_the_epochs_under_every_convention_in_a_table_of_their_own(
 
 
 def test_a_plan_of_masks_has_a_column_of_nominal_macs_beside_the_executed_ones() -> None:
-    (row,) = PLAN["architectures"]  # type: ignore[misc]
-    masked = PLAN | {"architectures": [row | {"macs": 19_170_000, "nominal_macs": 958_500}]}  # type: ignore[operator]
+    masked = deepcopy(PLAN)
+    masked["architectures"][0] |= {"macs": 19_170_000, "nominal_macs": 958_500}
     line = next(line for line in printed(print_plan, masked, width=140).splitlines() if "958.5 k" in line)
     assert line.split()[5:9] == ["19.17", "M", "958.5", "k"]
     assert "nominal" not in printed(print_plan, PLAN, width=140)
