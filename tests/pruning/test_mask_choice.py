@@ -82,6 +82,9 @@ def test_a_floor_keeps_a_share_of_every_tensor() -> None:
     masks = keep_weights(scores, kept=50, floor=0.25)
     assert [int(mask.sum()) for mask in masks.values()] == [3, 47]
     assert masks["small"].tolist() == [False] * 8 + [True] * 3
+    # In binary, 0.1 * 70 is a little more than 7.
+    tight = keep_weights({"small": torch.zeros(70), "large": torch.ones(70)}, kept=77, floor=0.1)
+    assert [int(mask.sum()) for mask in tight.values()] == [7, 70]
 
 
 def test_what_must_stay_and_what_may_stay_can_contradict_each_other() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regrow.errors import PruningError
-from regrow.pruning.mask_schedule import Cubic, cubic_over, removed_of, round_counts, round_targets
+from regrow.pruning.mask_schedule import Cubic, cubic_over, floor_of, removed_of, round_counts, round_targets
 
 
 def test_a_lottery_ticket_at_20_percent_a_round_leaves_these_counts() -> None:
@@ -50,6 +50,13 @@ def test_roots_that_are_whole_lose_nothing_to_rounding() -> None:
 def test_the_share_is_the_decimal_that_was_written_and_ties_go_to_the_even_number() -> None:
     assert [removed_of(10, fraction) for fraction in (0.25, 0.35, 0.45)] == [2, 4, 4]
     assert removed_of(10**9, 0.7) == 700_000_000
+
+
+def test_a_floor_is_the_least_whole_number_that_reaches_the_share() -> None:
+    for total in range(200):
+        for percent in range(100):
+            least = floor_of(total, percent / 100)
+            assert Fraction(least) >= Fraction(percent, 100) * total > least - 1
 
 
 def test_targets_of_layers_are_each_tensors_own_rounds() -> None:

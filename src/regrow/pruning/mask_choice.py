@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from regrow.errors import PruningError
-from regrow.pruning.mask_schedule import removed_of
+from regrow.pruning.mask_schedule import floor_of, removed_of
 from regrow.pruning.sparsity import Masks
 
 Scope = Literal["global", "layer"]
@@ -66,7 +66,7 @@ def keep_weights(
     alive = {name: _alive(name, score, previous) for name, score in scores.items()}
     sizes = {name: score.numel() for name, score in scores.items()}
     safe = 0 if may_empty else 1
-    least = {name: min(len(alive[name]), max(math.ceil(floor * size), safe)) for name, size in sizes.items()}
+    least = {name: min(len(alive[name]), max(floor_of(size, floor), safe)) for name, size in sizes.items()}
     if scope == "layer":
         counts = _counts_of_layers(scores, fraction, kept)
         chosen = {name: _highest(flat_N, max(counts[name], least[name]), name) for name, flat_N in alive.items()}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal, localcontext
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal, localcontext
 from typing import Final
 
 from regrow.errors import PruningError
@@ -26,6 +26,16 @@ def removed_of(total: int, fraction: float) -> int:
     """
     exact = Decimal(total) * Decimal(repr(float(fraction)))
     return int(exact.to_integral_value(rounding=ROUND_HALF_EVEN))
+
+
+def floor_of(total: int, share: float) -> int:
+    """Weights that the share `share` of `total` comes to when it must be reached: rounded up.
+
+    >>> floor_of(70, 0.1), floor_of(71, 0.1), floor_of(5, 0.0)
+    (7, 8, 0)
+    """
+    exact = Decimal(total) * Decimal(repr(float(share)))
+    return int(exact.to_integral_value(rounding=ROUND_CEILING))
 
 
 def round_counts(
