@@ -17,7 +17,7 @@ import pytest
 import regrow
 from regrow.config.catalog import KINDS, listing
 from regrow.retraining.arms import ARMS
-from regrow.retraining.budget import CONVENTIONS
+from regrow.retraining.conventions import CONVENTIONS
 from tests.blocks import DOCS, PAGES, README, ROOT
 
 CONFIG: Final = (ROOT / "mkdocs.yml").read_text()

@@ -214,6 +214,7 @@ def _costs(row: Mapping[str, Any]) -> list[str]:
 EXAMPLES: Final = ("vgg16-a", "resnet56-a", "resnet56-b", "resnet110-a", "resnet110-b")
 K1: Final = 160
 K2: Final = 40
+IMAGES: Final = 45_000
 COLUMNS: Final = ("E", "B0", "B0-cap", "B1")
 """Conventions of the worked example; for one-shot methods the others equal one of these, K2, or K1 + K2."""
 
@@ -225,12 +226,12 @@ def budgets() -> str:
 
 
 def _budget(name: str) -> list[str]:
-    from regrow.retraining.budget import pipeline_ledger
     from regrow.retraining.conventions import scratch_epochs
+    from regrow.retraining.ledger import fine_tuning, trained
 
     large, small = design_macs(name)
-    ledger = pipeline_ledger(dense_macs=large, small_macs=small, dense_epochs=K1, retrain_epochs=K2, examples=45_000)
-    epochs = [scratch_epochs(c, ledger, small_macs=small, examples=45_000, dense_epochs=K1) for c in COLUMNS]
+    ledger = (trained("dense training", large, IMAGES, K1), fine_tuning(small, IMAGES, K2))
+    epochs = [scratch_epochs(c, ledger, small_macs=small, examples=IMAGES, dense_epochs=K1) for c in COLUMNS]
     return [f"{large / 1e6:.1f} M", f"{small / 1e6:.1f} M", f"{large / small:.3f}", *map(str, epochs)]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +14,7 @@ from regrow.retraining.ledger import (
     STAGES,
     TRAINING_FLOPS_PER_MAC,
     Spent,
+    examples_before,
     fine_tuning,
     other_epochs,
     scoring_flops,
@@ -28,6 +31,13 @@ def test_training_costs_three_forwards_of_two_flops_a_mac() -> None:
 def test_a_training_from_step_k_on_costs_k_steps_less() -> None:
     # 3 epochs of 100 examples in steps of 20; from step 4 on 4 * 20 = 80 of the 300 examples are not seen again.
     assert training_flops(10, 100, 3, skipped=80) == 6 * 10 * 220
+
+
+@pytest.mark.parametrize(("examples", "batch"), [(100, 20), (1157, 128), (7, 3), (5, 8)])
+def test_examples_before_a_step_are_those_of_the_batches_before_it(examples: int, batch: int) -> None:
+    epoch = [len(range(examples)[at : at + batch]) for at in range(0, examples, batch)]
+    sizes = epoch * 3
+    assert [examples_before(step, examples, batch) for step in range(len(sizes) + 1)] == [0, *accumulate(sizes)]
 
 
 def test_scoring_with_gradients_costs_as_much_as_training_on_its_examples_and_without_them_a_third() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from regrow.retraining.budget import training_flops
+from regrow.retraining.ledger import training_flops
 from regrow.study.expand import expand
 from regrow.study.results import read_if_current
 from tests.study.conftest import Finished

@@ -96,12 +96,22 @@ def training_flops(macs: int, examples: int, epochs: int, skipped: int = 0) -> i
 
         flops = 6 * macs * (examples * epochs - skipped)
 
-    `skipped` is for trainings that begin at step k of a schedule: k times the examples of one step.
+    `skipped` is for trainings that begin at step k of a schedule: `examples_before(k, ...)`.
 
     >>> training_flops(macs=10, examples=100, epochs=3), training_flops(10, 100, 3, skipped=50)
     (18000, 15000)
     """
     return TRAINING_FLOPS_PER_MAC * macs * (examples * epochs - skipped)
+
+
+def examples_before(step: int, examples: int, batch: int) -> int:
+    """How many examples the first `step` steps of a training see; the last step of an epoch sees what is left of it.
+
+    >>> examples_before(15, examples=1157, batch=128) == 1157 + 5 * 128
+    True
+    """
+    epochs, steps = divmod(step, -(-examples // batch))
+    return epochs * examples + steps * batch
 
 
 def scoring_flops(macs: int, examples: int, *, forwards: int = 1, backwards: int = 1) -> int:
