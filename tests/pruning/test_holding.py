@@ -14,6 +14,7 @@ from regrow.errors import PruningError
 from regrow.pruning.gradual import magnitudes
 from regrow.pruning.holding import Holding, without_removed
 from regrow.pruning.mask_choice import keep_weights
+from regrow.pruning.mask_schedule import Scope, round_targets
 from regrow.pruning.sparsity import Masks
 from tests.pruning.masked_networks import OPTIMIZERS, RATE, WEIGHTS, batch, learn, sgd, small
 
@@ -103,6 +104,23 @@ def test_a_living_weight_that_reaches_zero_goes_on_learning() -> None:
         network[0].weight[tuple(living)] = 0.0
     learn(network, SGD(network.parameters(), lr=RATE), held, range(1))
     assert network[0].weight[tuple(living)].item() != 0
+
+
+@pytest.mark.parametrize("scope", ["global", "layer"])
+def test_a_lottery_ticket_of_five_rounds_leaves_its_counts_and_its_first_weights(scope: Scope) -> None:
+    first = small().state_dict()
+    sizes = {name: first[name].numel() for name in WEIGHTS}
+    masks: Masks = {name: torch.ones(first[name].shape, dtype=torch.bool) for name in WEIGHTS}
+    by_hand = [696 - 139, 557 - 111, 446 - 89, 357 - 71, 286 - 57]
+    for number, target in enumerate(round_targets(sizes, 5, scope=scope, per_round=0.2)):
+        network, held = small(), Holding(masks)
+        held.attach(network)
+        assert all(torch.equal(network.get_parameter(name), first[name] * masks[name]) for name in WEIGHTS)
+        learn(network, sgd(network), held, range(20))
+        before, masks = masks, keep_weights(magnitudes(network, WEIGHTS), kept=target, scope=scope, previous=masks)
+        assert not any(bool((masks[name] & ~before[name]).any()) for name in WEIGHTS)
+        counts = {name: int(mask.sum()) for name, mask in masks.items()}
+        assert counts == target if scope == "layer" else sum(counts.values()) == target == by_hand[number]
 
 
 CHANNELS_OUT = [1, 4, 6]

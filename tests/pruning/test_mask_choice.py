@@ -214,6 +214,8 @@ def test_amounts_must_fit_the_scope_and_there_must_be_scores() -> None:
         keep_weights({"a": torch.rand(3)}, kept={"a": 2})
     with pytest.raises(PruningError, match="one number for each of the 1 tensors"):
         keep_weights({"a": torch.rand(3)}, kept=2, scope="layer")
+    with pytest.raises(PruningError, match="got scope 'group'"):
+        keep_weights({"a": torch.rand(3)}, fraction=0.5, scope="group")  # type: ignore[arg-type]
     with pytest.raises(PruningError, match="no tensor has scores"):
         keep_weights({}, fraction=0.5)
 
@@ -222,6 +224,9 @@ def test_amounts_must_fit_the_scope_and_there_must_be_scores() -> None:
 def test_scores_of_any_type_are_ranked(dtype: torch.dtype) -> None:
     scores = {"a": torch.tensor([3, 1, 2], dtype=dtype), "b": torch.tensor([0.5, 2.5])}
     assert joined(keep_weights(scores, kept=2)) == [True, False, False, False, True]
+    runs = {"a": torch.tensor([[3, 1, 2, 0]], dtype=dtype)}
+    previous = {"a": torch.tensor([[False, True, True, True]])}
+    assert joined(keep_weights(runs, pattern="2:4", previous=previous)) == [False, True, True, False]
 
 
 def test_masks_have_memory_of_their_own_and_scores_are_left_alone() -> None:

@@ -65,6 +65,11 @@ def test_targets_of_layers_are_each_tensors_own_rounds() -> None:
     assert round_targets({"a": 100, "b": 7}, 2, per_round=0.2) == (86, 69)
 
 
+def test_a_scope_is_one_of_two_words() -> None:
+    with pytest.raises(PruningError, match="got scope 'group'"):
+        round_targets({"a": 10}, 2, scope="group", per_round=0.5)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("given", [{}, {"fraction": 0.5, "per_round": 0.2}])
 def test_exactly_one_way_to_say_how_much(given: dict[str, float]) -> None:
     with pytest.raises(PruningError, match="either a fraction to end at or a share per round"):

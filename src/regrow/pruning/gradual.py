@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from regrow.errors import PruningError
 from regrow.pruning.holding import Holding
-from regrow.pruning.mask_choice import Scope, keep_weights
-from regrow.pruning.mask_schedule import Cubic
+from regrow.pruning.mask_choice import keep_weights
+from regrow.pruning.mask_schedule import Cubic, Scope
 from regrow.pruning.sparsity import Masks, maskable
 
 Saliency: TypeAlias = Callable[[nn.Module, Sequence[str]], Mapping[str, Tensor]]

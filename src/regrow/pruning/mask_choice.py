@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from regrow.errors import PruningError
-from regrow.pruning.mask_schedule import floor_of, removed_of
+from regrow.pruning.mask_schedule import Scope as Scope
+from regrow.pruning.mask_schedule import check_scope, floor_of, removed_of
 from regrow.pruning.sparsity import Masks
-
-Scope = Literal["global", "layer"]
 
 _FEW: Final = 16
 """Up to so many weights in a run, comparing all pairs is faster than sorting: 0.25 s against 0.6 s for 25 million weights in fours."""
@@ -67,7 +66,7 @@ def keep_weights(
     sizes = {name: score.numel() for name, score in scores.items()}
     safe = 0 if may_empty else 1
     least = {name: min(len(alive[name]), max(floor_of(size, floor), safe)) for name, size in sizes.items()}
-    if scope == "layer":
+    if check_scope(scope) == "layer":
         counts = _counts_of_layers(scores, fraction, kept)
         chosen = {name: _highest(flat_N, max(counts[name], least[name]), name) for name, flat_N in alive.items()}
     else:
@@ -198,7 +197,8 @@ def _by_pattern(scores: Mapping[str, Tensor], pattern: str, previous: Mapping[st
         )
     masks = {}
     for name, score in scores.items():
-        keep = _best_in_runs(score.detach().cpu(), n, m, None if previous is None else previous[name])
+        numbers = score.detach().cpu() if score.is_floating_point() else score.cpu().double()
+        keep = _best_in_runs(numbers, n, m, None if previous is None else previous[name])
         masks[name] = keep if previous is None else keep & previous[name]
     return masks
 

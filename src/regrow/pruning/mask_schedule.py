@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal, localcontext
-from typing import Final
+from typing import Final, Literal, TypeAlias, get_args
 
 from regrow.errors import PruningError
+
+Scope: TypeAlias = Literal["global", "layer"]
+"""Over what weights are ranked, and shares are taken: all tensors together, or each by itself."""
 
 _DIGITS: Final = 50
 """Of roots, which are rounded down afterwards: enough that no count of weights is ever off by one."""
@@ -69,7 +72,7 @@ def round_targets(
     sizes: Mapping[str, int],
     rounds: int,
     *,
-    scope: str = "global",
+    scope: Scope = "global",
     fraction: float | None = None,
     per_round: float | None = None,
 ) -> tuple[int | dict[str, int], ...]:
@@ -82,10 +85,17 @@ def round_targets(
     >>> round_targets({"a": 10, "b": 20}, 2, per_round=0.5, scope="layer")
     ({'a': 5, 'b': 10}, {'a': 3, 'b': 5})
     """
-    if scope == "global":
+    if check_scope(scope) == "global":
         return round_counts(sum(sizes.values()), rounds, fraction=fraction, per_round=per_round)
     each = {name: round_counts(size, rounds, fraction=fraction, per_round=per_round) for name, size in sizes.items()}
     return tuple({name: counts[number] for name, counts in each.items()} for number in range(rounds))
+
+
+def check_scope(scope: Scope) -> Scope:
+    """The scope; raises `PruningError` for any other word."""
+    if scope not in get_args(Scope):
+        raise PruningError(f"masks rank over all tensors (global) or within each (layer); got scope {scope!r}.")
+    return scope
 
 
 def _by_share(total: int, rounds: int, per_round: float) -> tuple[int, ...]:
