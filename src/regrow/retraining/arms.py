@@ -155,7 +155,7 @@ ARMS: Final[Table[Arm]] = Table(
             weights="fresh",
             budget="full",
             schedule="full",
-            source="Blalock et al. 2020, arXiv:2003.03033, asks for it",
+            source="defined here",
         ),
         "scratch-nominal": Arm(
             summary="masks only: fresh weights, dense compute by the MACs of the weights that are left; often thousands of epochs",
@@ -193,7 +193,7 @@ ARMS: Final[Table[Arm]] = Table(
             source="rethinking-network-pruning, issue 9",
         ),
         "random-pruned": Arm(
-            summary="control: the same widths, channels chosen by chance, trained as `retrain`",
+            summary="control: as many channels (or weights), chosen by chance, trained as `retrain`",
             weights="carved",
             channels="random",
             budget="K2",

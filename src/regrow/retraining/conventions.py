@@ -98,7 +98,7 @@ CONVENTIONS: Final[Table[Convention]] = Table(
             summary="equal compute, everything counted that the pipeline spent on this network",
             formula="floor((K1 + KM) * F1 / F2 + K2)",
             counts=STAGES,
-            source="Blalock et al. 2020, arXiv:2003.03033, asks for it",
+            source="defined here",
         ),
         "free": Convention(
             summary="equal compute after the dense network, which counts as given",
