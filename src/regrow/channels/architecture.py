@@ -13,6 +13,9 @@ Networks of the zoo declare their groups and build themselves at any widths: `de
 neither slices nor corrections. For every other network the slices say where each group lives, and the corrections which Python
 numbers of which modules follow the new sizes, so the file can be applied without tracing the network again.
 
+Residual blocks that are gone whole stand under `"removed": ["layer1.1", ...]`; the key is there only where there are some, and a version
+of regrow that does not know it refuses the file. Groups inside such a block keep all their channels, which vanish with it.
+
 Whatever a file from a stranger says, reading it runs no code, and a value that exists has passed every check here.
 """
 
@@ -28,9 +31,10 @@ from typing import Annotated, Any, Final, Literal, NoReturn
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
-from regrow.errors import ConfigError, Fault, PruningError, UnknownNameError
+from regrow.errors import ConfigError, Fault, PruningError, UnknownNameError, did_you_mean
 from regrow.files import pretty_json, write_atomic
 from regrow.networks.groups import Slice
+from regrow.networks.removed import ModuleName, in_order, inside, removed_faults
 from regrow.networks.spec import NetworkSpec, Width, validated
 from regrow.networks.zoo import NETWORKS, check
 
@@ -96,6 +100,9 @@ class Architecture:
     network: Annotated[str, Field(max_length=1000)] = ""
     """Class of the dense network, `module:name`; to be read, never imported."""
 
+    removed: tuple[str, ...] = ()
+    """Residual blocks of the dense network that are gone whole: an identity stands in their place."""
+
     fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     """`regrow.channels.fingerprint.fingerprint` of the dense network that was pruned."""
 
@@ -103,9 +110,11 @@ class Architecture:
     """Version of regrow that made it."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "removed", in_order(self.removed))
         faults = _dense_faults(self.dense) if self.dense else []
         faults += [_fault(f"corrections.{index}", rule) for index, rule in _correction_faults(self.corrections)]
         faults = faults or (_zoo_faults(self.dense, self.kept) if self._declares_groups() else _kept_faults(self.kept))
+        faults = faults or _removed_faults(self)
         if faults:
             raise ConfigError(faults=faults)
 
@@ -122,6 +131,15 @@ class Architecture:
         """Kept indices by name of the group."""
         return {entry.group: entry.indices for entry in self.kept}
 
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """All blocks that the small network lacks: those that are removed here, and those that the dense network lacked already."""
+        return in_order((*(self.dense.removed if self.dense else ()), *self.removed))
+
+    def vanishes(self, entry: KeptChannels) -> bool:
+        """Whether a group of this architecture lies whole in blocks that are missing, so that none of its channels is left."""
+        return all(inside(name, self.missing) for name in [part.tensor for part in entry.slices] or [entry.group])
+
     def pruned_spec(self) -> NetworkSpec:
         """The small network: it can be built, priced and trained from scratch without the dense one.
 
@@ -132,11 +150,11 @@ class Architecture:
                 f"the dense network ({self.network or 'of unknown class'}) was handed over as an object, so only its owner can "
                 "build it: use regrow.regrow(architecture, factory, seed=...) with the function that builds it."
             )
-        return replace(self.dense, widths=self.widths)
+        return replace(self.dense, widths=self.widths, removed=self.missing)
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON types; `from_json` gives an equal value back."""
-        return {
+        value = {
             "format": _FORMAT,
             "regrow": self.regrow,
             "fingerprint": self.fingerprint,
@@ -145,6 +163,7 @@ class Architecture:
             "kept": [_kept_json(entry) for entry in self.kept],
             "corrections": [asdict(correction) for correction in self.corrections],
         }
+        return value | ({"removed": list(self.removed)} if self.removed else {})
 
     @classmethod
     def from_json(cls, value: object, where: str = "architecture") -> Architecture:
@@ -156,6 +175,7 @@ class Architecture:
                 kept=file.kept,
                 corrections=file.corrections,
                 network=file.network,
+                removed=file.removed,
                 fingerprint=file.fingerprint,
                 regrow=file.regrow,
             )
@@ -204,6 +224,7 @@ class _File:
     dense: NetworkSpec | None
     kept: tuple[KeptChannels, ...]
     corrections: tuple[Correction, ...]
+    removed: tuple[ModuleName, ...] = ()
 
 
 @functools.cache
@@ -281,6 +302,24 @@ def _zoo_faults(dense: NetworkSpec | None, kept: tuple[KeptChannels, ...]) -> li
         if entry.channels != channels:
             faults.append(_fault(f"{key}.channels", f"{group.name} had {channels} channels; found {entry.channels}"))
         faults.extend(_index_faults(key, entry))
+    return faults
+
+
+def _removed_faults(architecture: Architecture) -> list[Fault]:
+    """A block goes once, and its groups go with it: they keep all their channels, so that no two architectures say the same."""
+    before = architecture.dense.removed if architecture.dense else ()
+    faults = [_fault(f"removed.{index}", rule) for index, rule in removed_faults(architecture.removed)]
+    gone = [name for name in architecture.removed if inside(name, before)]
+    faults += [_fault("removed", f"{name} is gone already in the network that was pruned") for name in gone]
+    if architecture.dense is not None and architecture.dense.name in NETWORKS:
+        known = NETWORKS[architecture.dense.name].removable
+        strange = [name for name in architecture.removed if name not in known]
+        rule = f"is no block of {architecture.dense.name} that can go whole."
+        faults += [_fault("removed", f"{name} {rule} {did_you_mean(name, known)}") for name in strange]
+    for index, entry in enumerate(architecture.kept):
+        if len(entry.indices) < entry.channels and architecture.vanishes(entry):
+            rule = f"{entry.group} goes with its block and keeps all its {entry.channels} channels; found {len(entry.indices)}"
+            faults.append(_fault(f"kept.{index}.indices", rule))
     return faults
 
 

@@ -22,6 +22,8 @@ from regrow.channels.pauses import no_collection
 from regrow.errors import PruningError
 from regrow.networks.build import blueprint
 from regrow.networks.groups import Group
+from regrow.networks.removed import inside
+from regrow.networks.without import stand_ins
 
 
 @no_collection()
@@ -29,10 +31,10 @@ def carve(network: nn.Module, architecture: Architecture, *, other_weights: bool
     """The small network, with copies of the dense network's weights and norm statistics; `network` is left as it is.
 
     Whatever the caller owned stays: class, hooks, device, dtype, `requires_grad`, tied weights, buffers, train or eval mode, module by
-    module. Raises `PruningError` where the network is not the one that was pruned: other groups, or, unless `other_weights` allows them
-    (rewinding does), other weights.
+    module. Blocks that the architecture removes are left out, an identity in their place. Raises `PruningError` where the network is
+    not the one that was pruned: other groups, or, unless `other_weights` allows them (rewinding does), other weights.
     """
-    if architecture.dense is not None and not architecture.kept[0].slices:
+    if architecture.dense is not None and architecture.kept and not architecture.kept[0].slices:
         return _carve_declared(network, architecture, other_weights)
     if not other_weights:
         _check_weights(network, architecture)
@@ -44,11 +46,16 @@ def carve_tensors(
 ) -> nn.Module:
     """A copy of the network whose tensors went through `cut(tensor, keep)`; `keep` says per axis which indices stay.
 
-    Tensors of which nothing goes are given with an empty `keep`. The numbers that modules hold are corrected.
+    Tensors of which nothing goes are given with an empty `keep`, those of removed blocks not at all. The numbers that modules hold
+    are corrected.
     """
     masks = axis_masks(network, architecture)
-    memo: dict[int, Any] = {}
+    modules = dict(network.named_modules(remove_duplicate=False))
+    memo: dict[int, Any] = {id(modules[name]): one for name, one in stand_ins(network, architecture.removed).items()}
+    needed = _outside(network, architecture.removed)
     for name, tensor in named_tensors(network).items():
+        if id(tensor) not in needed:
+            continue
         memo[id(tensor)] = _as_before(cut(tensor, masks.get(name, {})), tensor)
     try:
         small = duplicate(network, memo)
@@ -58,8 +65,15 @@ def carve_tensors(
             "with smaller tensors. Give the class a __deepcopy__ method, or remove what cannot be copied before pruning."
         ) from error
     forget(small)
-    _resize(network, small, masks, architecture.corrections)
+    corrections = [one for one in architecture.corrections if not inside(one.module, architecture.removed)]
+    _resize(network, small, masks, corrections)
     return small
+
+
+def _outside(network: nn.Module, removed: Sequence[str]) -> set[int]:
+    """The tensors that are left when blocks go, by their ids; one that a block shares with the rest of the network is."""
+    named = [*network.named_parameters(remove_duplicate=False), *network.named_buffers(remove_duplicate=False)]
+    return {id(tensor) for name, tensor in named if not inside(name, removed)}
 
 
 def _as_before(block: Tensor, tensor: Tensor) -> Tensor:
@@ -92,6 +106,8 @@ def _resize(
         id(tensor): name for name, tensor in named_tensors(network).items()
     }  # masks know tied tensors by their first names
     for name, module in small.named_modules():
+        if isinstance(module, nn.Identity):  # it has no sizes, and stands perhaps where a block was
+            continue
         cuts = {
             key: masks.get(first[id(tensor)], {}) for key, tensor in _own_tensors(dense[name]) if id(tensor) in first
         }
@@ -126,22 +142,25 @@ def _carve_declared(network: nn.Module, architecture: Architecture, other_weight
     tensors = network.state_dict()
     masks = keep_masks(groups, architecture.indices, tensors)
     small = blueprint(architecture.pruned_spec())
-    small.load_state_dict({name: _cut(tensor, masks.get(name, {})) for name, tensor in tensors.items()}, assign=True)
+    left = {name: tensor for name, tensor in tensors.items() if not inside(name, architecture.removed)}
+    small.load_state_dict({name: _cut(tensor, masks.get(name, {})) for name, tensor in left.items()}, assign=True)
     _inherit(small, network)
     return small
 
 
 def _inherit(small: nn.Module, network: nn.Module) -> None:
     """Modes and `requires_grad`, by name."""
-    for name, module in network.named_modules():
-        small.get_submodule(name).training = module.training
-    for name, parameter in network.named_parameters():
-        small.get_parameter(name).requires_grad_(parameter.requires_grad)
+    modules, parameters = dict(network.named_modules()), dict(network.named_parameters())
+    for name, module in small.named_modules():
+        module.training = modules[name].training
+    for name, parameter in small.named_parameters():
+        parameter.requires_grad_(parameters[name].requires_grad)
 
 
 def _check_same_network(groups: tuple[Group, ...], architecture: Architecture) -> None:
     found = [(group.name, group.channels) for group in groups]
-    expected = [(entry.group, entry.channels) for entry in architecture.kept]
+    gone = architecture.dense.removed if architecture.dense else ()
+    expected = [(entry.group, entry.channels) for entry in architecture.kept if not inside(entry.group, gone)]
     for here, there in zip(found, expected, strict=False):
         if here != there:
             raise PruningError(

@@ -41,23 +41,31 @@ class Difference:
     compared: int
     """How many groups were compared."""
 
+    first_removed: tuple[str, ...] = ()
+    """Blocks that only the first removes whole."""
+
+    second_removed: tuple[str, ...] = ()
+    """Blocks that only the second removes whole."""
+
     def __bool__(self) -> bool:
-        return bool(self.groups)
+        return bool(self.groups or self.first_removed or self.second_removed)
 
     def __str__(self) -> str:
+        head = f"{len(self.groups)} of {self.compared} groups differ"
         if not self.groups:
-            return f"the same channels are kept in all {self.compared} groups"
-        lines = [f"{len(self.groups)} of {self.compared} groups differ", *(f"  {change}" for change in self.groups)]
-        return "\n".join(lines)
+            head = f"the same channels are kept in all {self.compared} groups"
+        sides = (("first", self.first_removed), ("second", self.second_removed))
+        blocks = [f"  only the {side} removes the blocks {', '.join(names)}" for side, names in sides if names]
+        return "\n".join([head, *(f"  {change}" for change in self.groups), *blocks])
 
 
 def to_widths(architecture: Architecture) -> dict[str, int]:
-    """Channels kept, by name of the group, in forward order."""
-    return {entry.group: len(entry.indices) for entry in architecture.kept}
+    """Channels kept, by name of the group, in forward order; 0 where the group vanished with its block."""
+    return {entry.group: 0 if architecture.vanishes(entry) else len(entry.indices) for entry in architecture.kept}
 
 
 def diff(first: Architecture, second: Architecture) -> Difference:
-    """Which channels one keeps and the other does not, group by group; printing it gives a line per group.
+    """Which channels one keeps and the other does not, group by group, and which blocks; printing it gives a line per group.
 
     Raises `PruningError` for architectures of networks with other groups. Other weights of the same network (another seed) are fine.
     """
@@ -71,7 +79,12 @@ def diff(first: Architecture, second: Architecture) -> Difference:
         )
     pairs = zip(first.kept, second.kept, strict=True)
     changes = tuple(_change(one, other) for one, other in pairs if one.indices != other.indices)
-    return Difference(groups=changes, compared=len(groups))
+    return Difference(
+        groups=changes,
+        compared=len(groups),
+        first_removed=tuple(name for name in first.removed if name not in second.removed),
+        second_removed=tuple(name for name in second.removed if name not in first.removed),
+    )
 
 
 def _change(one: KeptChannels, other: KeptChannels) -> GroupChange:

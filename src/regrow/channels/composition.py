@@ -20,6 +20,7 @@ from regrow.channels.architecture import Architecture, Correction, KeptChannels
 from regrow.channels.groups import Slice, channel_groups
 from regrow.errors import PruningError
 from regrow.networks.build import blueprint
+from regrow.networks.removed import inside
 
 Axis = tuple[str, int]
 """Name of a tensor, and one of its axes."""
@@ -32,22 +33,46 @@ def compose(first: Architecture, second: Architecture) -> Architecture:
 
     `first` leads from the dense network to the small one, `second` from there to the smaller one; carving the result from the
     dense network gives the tensors of carving one after the other. A group of the second that is none of the first (one that the
-    first froze, joined with another, or divided) becomes a group of its own. Raises `PruningError` where the second cannot have
-    been made from the small network of the first.
+    first froze, joined with another, or divided) becomes a group of its own. Blocks that either removes are removed. Raises
+    `PruningError` where the second cannot have been made from the small network of the first.
     """
     _check_order(first, second)
     entries = _with_slices(first)
     axes = _Axes(entries)
+    left = _outside(entries, first.missing)
     found: dict[int, tuple[int, ...]] = {}
     added: list[KeptChannels] = []
-    for entry in _with_slices(second):
-        home = _home(entry, entries, axes)
+    for entry in _outside(_with_slices(second), first.missing):
+        home = _home(entry, left, axes) if entry.slices else None
+        if not entry.slices:
+            continue
         if home is None:
             added.append(_own_group(entry, axes, {one.group for one in (*entries, *added)}))
         else:
             found[home[0]] = home[1]
     kept = [replace(entry, indices=found.get(index, entry.indices)) for index, entry in enumerate(entries)]
     return _composed(first, second, kept, added)
+
+
+def _outside(entries: Iterable[KeptChannels], missing: Sequence[str]) -> list[KeptChannels]:
+    """The entries without their slices in blocks that the small network lacks; none is left of some."""
+    return [
+        replace(entry, slices=tuple(part for part in entry.slices if not inside(part.tensor, missing)))
+        for entry in entries
+    ]
+
+
+def _lies_in(entry: KeptChannels, removed: Sequence[str]) -> bool:
+    return all(inside(part.tensor, removed) for part in entry.slices)
+
+
+def _as_dense(entry: KeptChannels) -> KeptChannels:
+    """An entry that keeps all its channels: they vanish with their block."""
+    return replace(entry, indices=tuple(range(entry.channels)))
+
+
+def _outermost(removed: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name for name in removed if not inside(name, [other for other in removed if other != name]))
 
 
 class _Axes:
@@ -171,13 +196,15 @@ def _with_slices(architecture: Architecture) -> tuple[KeptChannels, ...]:
     """The entries, each with its slices; networks of the zoo know theirs themselves."""
     if architecture.dense is None or all(entry.slices for entry in architecture.kept):
         return architecture.kept
-    groups = channel_groups(blueprint(architecture.dense))
+    groups = channel_groups(blueprint(replace(architecture.dense, removed=())))
     return tuple(replace(entry, slices=group.slices) for entry, group in zip(architecture.kept, groups, strict=True))
 
 
 def _composed(
     first: Architecture, second: Architecture, kept: Sequence[KeptChannels], added: Sequence[KeptChannels]
 ) -> Architecture:
+    removed = _outermost((*first.removed, *second.removed))
+    kept = [_as_dense(entry) if _lies_in(entry, removed) else entry for entry in kept]
     declared = not any(entry.slices for entry in first.kept) and not added
     if declared:
         kept = [replace(entry, slices=()) for entry in kept]
@@ -187,6 +214,7 @@ def _composed(
         kept=(*kept, *added),
         corrections=_corrections(first.corrections, second.corrections),
         network=first.network,
+        removed=removed,
         fingerprint=first.fingerprint,
         regrow=second.regrow,
     )
@@ -208,6 +236,12 @@ def _corrections(first: Iterable[Correction], second: Iterable[Correction]) -> t
 
 def _check_order(first: Architecture, second: Architecture) -> None:
     """Refuse two architectures of the same dense network, and what cannot follow the first."""
+    for name in second.removed:
+        if inside(name, first.missing):
+            raise PruningError(
+                f"the second architecture removes {name}, which the first has removed already, so it was not made from the small "
+                "network of the first. Prune the carved network, or compare the two with regrow.diff."
+            )
     small = {entry.group: (entry.channels, len(entry.indices)) for entry in first.kept}
     for entry in second.kept:
         dense, left = small.get(entry.group, (entry.channels, entry.channels))

@@ -14,17 +14,19 @@ import torch
 from torch import nn
 
 from regrow.channels.architecture import Architecture, KeptChannels, regrow_version
+from regrow.channels.blocks import Blocks, find_blocks
 from regrow.channels.carve import carve
 from regrow.channels.redraw import RedrawWarning
 from regrow.channels.replay import regrow
 from regrow.channels.trace import Tracing, trace
-from regrow.errors import PruningError
+from regrow.errors import PruningError, did_you_mean
 from regrow.networks.build import build
 from regrow.networks.foreign import Factory, check_network, factory_of, made_up_images
 from regrow.networks.layouts import GroupInfo
 from regrow.networks.prunable import Prunable
 from regrow.networks.sources import Access, is_foreign
 from regrow.networks.spec import NetworkSpec
+from regrow.networks.without import remove_blocks
 from regrow.randomness import seeded_everywhere
 
 _UNKNOWN = "0" * 64
@@ -51,7 +53,7 @@ def traced(spec: NetworkSpec, access: Access) -> Traced:
 
     Raises `ConfigError` where it cannot be built, or does not turn the study's images into one row of logits each.
     """
-    return _traced(replace(spec, widths=()), access)
+    return _traced(replace(spec, widths=(), removed=()), access)
 
 
 @functools.lru_cache(maxsize=4)
@@ -62,6 +64,16 @@ def _traced(spec: NetworkSpec, access: Access) -> Traced:
     check_network(network, spec)
     tracing = trace(network, made_up_images(spec))
     return Traced(factory, tracing, f"{type(network).__module__}:{type(network).__qualname__}")
+
+
+def blocks_of(spec: NetworkSpec, access: Access) -> Blocks:
+    """The residual blocks of a dense network, of the zoo or from elsewhere, that can go whole; remembered."""
+    return _blocks(replace(spec, widths=spec.widths if not is_foreign(spec.name) else (), removed=()), access)
+
+
+@functools.lru_cache(maxsize=4)
+def _blocks(spec: NetworkSpec, access: Access) -> Blocks:
+    return find_blocks(network_at(spec, access, 0, "blocks"), made_up_images(spec))
 
 
 def prunable_of(spec: NetworkSpec, access: Access) -> Prunable:
@@ -86,12 +98,25 @@ def network_at(spec: NetworkSpec, access: Access, *seed: int | str) -> nn.Module
     if not is_foreign(spec.name):
         return build(spec, *seed)
     known = traced(spec, access)
+    _check_removed(spec, access)
     if spec.widths in ((), known.widths):
         with seeded_everywhere(*seed), torch.device("cpu"):
-            return known.factory()
+            network = known.factory()
+        remove_blocks(network, spec.removed)
+        return network
     with warnings.catch_warnings():  # what was mended is the same for every seed, and is told once, see `mended`
         warnings.simplefilter("ignore", RedrawWarning)
         return regrow(first_channels(spec, known), known.factory, *seed)
+
+
+def _check_removed(spec: NetworkSpec, access: Access) -> None:
+    """Refuse to remove what is no residual block of the dense network: `PruningError`."""
+    known = [block.name for block in blocks_of(spec, access).blocks] if spec.removed else []
+    for name in spec.removed:
+        if name not in known:
+            raise PruningError(
+                f"{name} is no block of {spec.name} that can go whole, so it cannot be removed. {did_you_mean(name, known)}"
+            )
 
 
 def mended(spec: NetworkSpec, access: Access) -> tuple[str, ...]:
@@ -106,7 +131,9 @@ def mended(spec: NetworkSpec, access: Access) -> tuple[str, ...]:
 
 
 def first_channels(spec: NetworkSpec, known: Traced) -> Architecture:
-    """The architecture that keeps the first channels of every group: shapes and numbers follow from the widths alone.
+    """The architecture that keeps the first channels of every group, and removes the specification's blocks.
+
+    Shapes and numbers follow from the widths alone.
 
     Raises `PruningError` where the widths are not those of the traced groups.
     """
@@ -117,12 +144,13 @@ def first_channels(spec: NetworkSpec, known: Traced) -> Architecture:
             "It was traced by another version of its code or of regrow."
         )
     return Architecture(
-        dense=replace(spec, widths=known.widths),
+        dense=replace(spec, widths=known.widths, removed=()),
         kept=tuple(
             KeptChannels(group=group.name, channels=group.channels, indices=tuple(range(width)), slices=group.slices)
             for group, width in zip(groups, spec.widths, strict=True)
         ),
         corrections=known.tracing.corrections(spec.widths),
+        removed=spec.removed,
         network=known.label,
         fingerprint=_UNKNOWN,
         regrow=regrow_version(),

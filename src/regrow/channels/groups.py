@@ -6,6 +6,7 @@ The value types `Group` and `Slice` stand in `regrow.networks.groups`, because n
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -15,8 +16,9 @@ from torch import Tensor, nn
 
 from regrow.errors import PruningError
 from regrow.networks.groups import Group, Slice
+from regrow.networks.removed import inside
 
-__all__ = ["DeclaresGroups", "Group", "Slice", "channel_groups", "check_groups", "keep_masks"]
+__all__ = ["DeclaresGroups", "Group", "Slice", "channel_groups", "check_groups", "keep_masks", "surviving"]
 
 
 @runtime_checkable
@@ -31,6 +33,8 @@ class DeclaresGroups(Protocol):
 def channel_groups(network: nn.Module) -> tuple[Group, ...]:
     """The prunable groups of a network, in forward order, each checked to lie inside the network's tensors.
 
+    Groups of blocks in whose place an `nn.Identity` stands are gone, and are left out.
+
     Raises `PruningError` for a network that declares none.
     """
     if not isinstance(network, DeclaresGroups):
@@ -38,9 +42,24 @@ def channel_groups(network: nn.Module) -> tuple[Group, ...]:
             f"{type(network).__name__} does not say which of its channels go together. "
             "Take a network of `regrow list networks`, or give yours a channel_groups() method."
         )
-    groups = network.channel_groups()
+    identities = [name for name, module in network.named_modules() if isinstance(module, nn.Identity)]
+    groups = surviving(network.channel_groups(), identities)
     check_groups(groups, network.state_dict())
     return groups
+
+
+def surviving(groups: Iterable[Group], removed: Iterable[str]) -> tuple[Group, ...]:
+    """The groups without what lies in removed blocks; a group that lies in them whole is left out."""
+    removed = tuple(removed)
+    if not removed:
+        return tuple(groups)
+    found = []
+    for group in groups:
+        left = [(place, part) for place, part in enumerate(group.slices) if not inside(part.tensor, removed)]
+        producers = sum(place < group.producers for place, _ in left)
+        if left:
+            found.append(replace(group, slices=tuple(part for _, part in left), producers=producers))
+    return tuple(found)
 
 
 def check_groups(groups: Iterable[Group], tensors: Mapping[str, Tensor]) -> None:

@@ -14,8 +14,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from regrow.channels.architecture import Architecture
-from regrow.channels.groups import Group, channel_groups, check_groups, keep_masks
+from regrow.channels.groups import Group, channel_groups, check_groups, keep_masks, surviving
 from regrow.errors import PruningError
+from regrow.networks.removed import inside
 
 
 def named_tensors(network: nn.Module) -> dict[str, Tensor]:
@@ -24,12 +25,13 @@ def named_tensors(network: nn.Module) -> dict[str, Tensor]:
 
 
 def axis_masks(network: nn.Module, architecture: Architecture) -> dict[str, dict[int, Tensor]]:
-    """Per tensor and axis of the dense network, which positions stay: boolean. Axes that no group touches are left out.
+    """Per tensor and axis of the dense network, which positions stay: boolean. Axes that no group touches, and tensors of blocks that the
+    architecture removes, are left out.
 
     Raises `PruningError` where the architecture was made from another network.
     """
     tensors = named_tensors(network)
-    groups = _groups(network, architecture)
+    groups = surviving(_groups(network, architecture), architecture.missing)
     check_groups(groups, tensors)
     return keep_masks(groups, architecture.indices, tensors)
 
@@ -40,7 +42,8 @@ def _groups(network: nn.Module, architecture: Architecture) -> tuple[Group, ...]
         return tuple(Group(entry.group, entry.channels, entry.slices) for entry in architecture.kept)
     groups = channel_groups(network)
     found = [(group.name, group.channels) for group in groups]
-    if found != [(entry.group, entry.channels) for entry in architecture.kept]:
+    gone = architecture.dense.removed if architecture.dense else ()
+    if found != [(entry.group, entry.channels) for entry in architecture.kept if not inside(entry.group, gone)]:
         raise PruningError(
             f"the architecture was made from another network: it has {len(architecture.kept)} groups of "
             f"{sum(entry.channels for entry in architecture.kept)} channels in all, this network {len(groups)} of "
@@ -57,8 +60,13 @@ def mask_only(network: nn.Module, architecture: Architecture) -> nn.Module:
     pass, whatever was loaded or added since. The output equals that of the carved network, except where a statistic over channels
     (LayerNorm, RMSNorm, GroupNorm) or a default attention scale counts the silent ones as well.
 
-    Raises `PruningError` where the architecture was made from another network.
+    Raises `PruningError` where the architecture was made from another network, and where it removes whole blocks.
     """
+    if architecture.removed:
+        raise PruningError(
+            f"a mask zeroes channels, and this architecture removes whole blocks ({', '.join(architecture.removed[:3])}, ...). "
+            "Carve it, or drop the blocks first with regrow.channels.blocks.drop_blocks."
+        )
     masks = axis_masks(network, architecture)
     masked = copy.deepcopy(network)
     parameters = dict(masked.named_parameters())

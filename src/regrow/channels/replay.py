@@ -35,6 +35,7 @@ from regrow.channels.subblocks import SubBlock, kept_subblocks
 from regrow.channels.unseen import Given, bits_of, correct_drawn, correct_given
 from regrow.errors import PruningError
 from regrow.networks.build import build
+from regrow.networks.without import remove_blocks
 from regrow.networks.zoo import NETWORKS
 from regrow.randomness import derive_seed, seeded
 
@@ -46,11 +47,19 @@ def regrow(architecture: Architecture, factory: Factory, seed: int | str = 0, *m
     `factory` takes no arguments and builds the *dense* network anew at every call, without loading trained weights. Networks of the zoo
     build themselves at the small widths and need none of this. Where a replay is impossible, tensors are cut from a dense draw with
     their standard deviation corrected, and a `RedrawWarning` names them and says why. torch's, NumPy's and Python's global random
-    numbers are left as they were. Raises `PruningError` where the factory does not build the network that was pruned.
+    numbers are left as they were. Blocks that the architecture removes are drawn with all others and then dropped: the rest has
+    the same bits as with them. Raises `PruningError` where the factory does not build the network that was pruned.
     """
     seeds = (seed, *more)
     if architecture.dense is not None and architecture.dense.name in NETWORKS:
         return build(architecture.pruned_spec(), *seeds)
+    network = _drawn(architecture, factory, seeds)
+    remove_blocks(network, architecture.removed)
+    return network
+
+
+def _drawn(architecture: Architecture, factory: Factory, seeds: tuple[int | str, ...]) -> nn.Module:
+    """The small network, its removed blocks still in it."""
     recording = _recorded(factory, seeds)
     reason = ""
     for eager in (True, False):

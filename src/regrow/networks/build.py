@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from regrow.networks.spec import NetworkSpec
+from regrow.networks.without import remove_blocks
 from regrow.networks.zoo import NETWORKS, check
 from regrow.randomness import seeded
 from regrow.table import load
@@ -15,6 +16,7 @@ def build(spec: NetworkSpec, *seed: int | str) -> nn.Module:
     """The network with fresh float32 weights on the CPU; equal specification and seed give equal bits.
 
     `seed` says what the weights are for, e.g. `build(spec, 3, "dense")`; see `regrow.randomness.derive_seed`.
+    Blocks that the specification removes are drawn like all others and then dropped, so what is left has the bits it would have with them.
     Raises `ConfigError` for a specification that cannot be built.
     """
     with seeded(*seed), torch.device("cpu"):
@@ -38,4 +40,5 @@ def _construct(spec: NetworkSpec) -> nn.Module:
         classes=spec.classes,
         shape=spec.shape,
     )
+    remove_blocks(network, spec.removed)
     return network

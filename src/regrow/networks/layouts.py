@@ -108,6 +108,21 @@ def residual_blocks(depth: int, *, convolutions: int) -> list[tuple[int, str]]:
     ]
 
 
+def resnet_removable(depth: int) -> tuple[str, ...]:
+    """Blocks of a CIFAR ResNet that can go whole, in forward order: all but those that make the image smaller.
+
+    >>> resnet_removable(14)
+    ('stage1.block1', 'stage1.block2', 'stage2.block2', 'stage3.block2')
+    """
+    blocks = residual_blocks(depth, convolutions=2)
+    return tuple(name for stage, name in blocks if stage == 0 or not name.endswith(".block1"))
+
+
+def preresnet_removable(depth: int) -> tuple[str, ...]:
+    """Blocks of a PreResNet that can go whole, in forward order: all but the first of each stage, which widen the stream."""
+    return tuple(name for _, name in residual_blocks(depth, convolutions=3) if not name.endswith(".block1"))
+
+
 def densenet_groups(
     width: float, *, depth: int, growth: int, bottleneck: bool, compression: int
 ) -> tuple[GroupInfo, ...]:

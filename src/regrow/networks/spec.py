@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, Validation
 
 from regrow.errors import ConfigError, Fault
 from regrow.files import canonical_json
+from regrow.networks.removed import ModuleName, in_order
 
 Width = Annotated[int, Field(ge=1, le=1_000_000)]
 ValueT = TypeVar("ValueT")
@@ -59,6 +60,12 @@ class NetworkSpec:
     origin: Annotated[str, Field(max_length=200)] = ""
     """Which code a network from elsewhere is: `timm 1.0.31`, or the sha256 of the file; so it is part of every stage's identity."""
 
+    removed: tuple[ModuleName, ...] = ()
+    """Residual blocks that are gone, an identity in their place. `widths` still counts their groups, at the dense network's width."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "removed", in_order(self.removed))
+
     @property
     def arguments(self) -> dict[str, Any]:
         """The options, read."""
@@ -66,9 +73,10 @@ class NetworkSpec:
         return read
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON types; `from_json` gives an equal value back. What the zoo has no use for is left out."""
-        value = {**asdict(self), "widths": list(self.widths), "shape": list(self.shape), "options": self.arguments}
-        return {key: found for key, found in value.items() if key not in ("options", "origin") or found}
+        """As plain JSON types; `from_json` gives an equal value back. What says nothing (no options, no removed blocks) is left out."""
+        lists = {name: list(getattr(self, name)) for name in ("widths", "shape", "removed")}
+        value = {**asdict(self), **lists, "options": self.arguments}
+        return {key: found for key, found in value.items() if key not in ("options", "origin", "removed") or found}
 
     @classmethod
     def from_json(cls, value: object, where: str = "network") -> NetworkSpec:

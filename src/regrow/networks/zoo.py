@@ -18,8 +18,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from regrow.errors import ConfigError, Fault
-from regrow.networks.layouts import GroupInfo, densenet_groups, preresnet_groups, resnet_groups, vgg_groups
+from regrow.errors import ConfigError, Fault, did_you_mean
+from regrow.networks.layouts import (
+    GroupInfo,
+    densenet_groups,
+    preresnet_groups,
+    preresnet_removable,
+    resnet_groups,
+    resnet_removable,
+    vgg_groups,
+)
+from regrow.networks.removed import inside, removed_faults
 from regrow.networks.settings import NetworkSettings
 from regrow.networks.spec import NetworkSpec
 from regrow.table import Table
@@ -49,6 +58,9 @@ class NetworkRow:
 
     source: str
     """Where the network and its initialisation come from."""
+
+    removable: tuple[str, ...] = ()
+    """Residual blocks that can go whole, in forward order: those whose shortcut is the identity."""
 
     def groups(self, width: float = 1.0) -> tuple[GroupInfo, ...]:
         """The prunable groups of the dense network at a width multiplier, in forward order."""
@@ -86,6 +98,7 @@ def _resnet(depth: int) -> NetworkRow:
         arguments={"depth": depth},
         options={"norm_scale": 1.0},
         source=_RESNET,
+        removable=resnet_removable(depth),
     )
 
 
@@ -97,6 +110,7 @@ def _preresnet(depth: int, norm_scale: float, source: str) -> NetworkRow:
         arguments={"depth": depth},
         options={"norm_scale": norm_scale},
         source=source,
+        removable=preresnet_removable(depth),
     )
 
 
@@ -156,7 +170,7 @@ def dense_spec(settings: NetworkSettings, *, classes: int, shape: tuple[int, int
 def check(spec: NetworkSpec, where: str = "network") -> None:
     """Refuse a specification that cannot be built: `UnknownNameError`, or `ConfigError` with every fault, located in `where`."""
     groups = NETWORKS[spec.name].groups(spec.width)
-    faults = [*_width_faults(spec, groups, where), *_shape_faults(spec, where)]
+    faults = [*_width_faults(spec, groups, where), *_shape_faults(spec, where), *_removed_faults(spec, groups, where)]
     if faults:
         raise ConfigError(faults=faults)
 
@@ -175,6 +189,23 @@ def _width_faults(spec: NetworkSpec, groups: tuple[GroupInfo, ...], where: str) 
         for index, (group, width) in enumerate(zip(groups, spec.widths, strict=True))
         if not 1 <= width <= group.channels
     ]
+
+
+def _removed_faults(spec: NetworkSpec, groups: tuple[GroupInfo, ...], where: str) -> list[Fault]:
+    faults = [Fault(where=where, key=f"removed.{index}", rule=rule) for index, rule in removed_faults(spec.removed)]
+    removable = NETWORKS[spec.name].removable
+    for index, name in enumerate(spec.removed):
+        if name not in removable:
+            rule = f"{name} is no block of {spec.name} that can go whole"
+            hint = (
+                did_you_mean(name, removable) if removable else f"{spec.name} has none: no shortcut passes a layer by."
+            )
+            faults.append(Fault(where=where, key=f"removed.{index}", rule=rule, hint=hint))
+    for group, width in zip(groups, spec.widths, strict=False):
+        if inside(group.name, spec.removed) and width != group.channels:
+            rule = f"{group.name} goes with its block, so its width stays the dense network's, {group.channels}; found {width}"
+            faults.append(Fault(where=where, key="widths", rule=rule))
+    return faults
 
 
 def _shape_faults(spec: NetworkSpec, where: str) -> list[Fault]:

@@ -35,7 +35,7 @@ from regrow.files import pretty_json, sync_folder, write_atomic
 from regrow.networks.build import blueprint
 from regrow.randomness import seeded
 from regrow.shipping.card import card
-from regrow.shipping.fits import check_dense, check_small
+from regrow.shipping.fits import check_dense, check_small, without_removed
 from regrow.shipping.record import (
     ARCHITECTURE,
     CARD,
@@ -119,7 +119,7 @@ def load(path: str | Path, factory: Factory | None = None) -> nn.Module:
     check_file(folder / ARCHITECTURE, record.architecture)
     check_file(folder / WEIGHTS, record.weights)
     architecture = read_architecture(folder / ARCHITECTURE)
-    network = _dense(architecture, factory, record)
+    network = without_removed(_dense(architecture, factory, record), record, architecture)
     check_dense(network, record, architecture)
     return _small(network, record, architecture, _read_weights(folder / WEIGHTS, record))
 

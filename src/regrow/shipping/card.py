@@ -6,7 +6,10 @@ card says that it is not known unless the notes tell.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from regrow.channels.architecture import Architecture
+from regrow.channels.changes import to_widths
 from regrow.shipping.record import Record
 from regrow.shipping.tensors import is_of_zoo
 
@@ -43,20 +46,23 @@ def card(record: Record, architecture: Architecture) -> str:
 def _head(record: Record) -> str:
     name = record.network.rpartition(":")[2]
     return (
-        f"# {name}, pruned\n\nA physically smaller `{record.network}`: channels were removed, what is left are exact sub-blocks of "
-        "the dense network's tensors, or were trained on from there. Made with regrow.\n"
+        f"# {name}, pruned\n\nA physically smaller `{record.network}`: channels or whole blocks were removed, what is left are exact "
+        "sub-blocks of the dense network's tensors, or were trained on from there. Made with regrow.\n"
     )
 
 
 def _sizes(record: Record, architecture: Architecture) -> str:
     parameters = [row for row in record.stored if row.kind == "parameter"]
-    rows = [("parameters", sum(row.dense_numel for row in parameters), sum(row.numel for row in parameters))]
-    channels = sum(entry.channels for entry in architecture.kept), sum(architecture.widths)
+    what = "parameters outside the blocks that are gone" if architecture.missing else "parameters"
+    rows = [(what, sum(row.dense_numel for row in parameters), sum(row.numel for row in parameters))]
+    widths = to_widths(architecture)
+    channels = sum(entry.channels for entry in architecture.kept), sum(widths.values())
     rows.append(("prunable channels", *channels))
     if architecture.dense is not None and is_of_zoo(architecture):
         from regrow.networks.cost import cost
 
-        rows.append(("MACs of one example", cost(architecture.dense).macs, cost(architecture.pruned_spec()).macs))
+        dense, small = cost(architecture.dense), cost(architecture.pruned_spec())
+        rows = [("parameters", dense.params, small.params), *rows[1:], ("MACs of one example", dense.macs, small.macs)]
     lines = [f"| {what} | {dense:,} | {small:,} | {_removed(dense, small)} |" for what, dense, small in rows]
     types = ", ".join(sorted({row.dtype for row in parameters})) or "none"
     return "\n".join(
@@ -90,12 +96,18 @@ def _loading(record: Record, architecture: Architecture) -> str:
 
 
 def _widths(architecture: Architecture) -> str:
+    widths = to_widths(architecture)
     lines = [
-        f"| `{entry.group}` | {entry.channels} | {len(entry.indices)} | {_removed(entry.channels, len(entry.indices))} |"
+        f"| `{entry.group}` | {entry.channels} | {widths[entry.group]} | {_removed(entry.channels, widths[entry.group])} |"
         for entry in architecture.kept
     ]
     table = ["## Widths\n", "| group | dense | kept | fraction removed |", "| --- | ---: | ---: | ---: |", *lines]
-    return "\n".join(table) + "\n"
+    blocks = [f"\nBlocks that are gone whole, an identity in their place: {_listed(architecture.missing)}."]
+    return "\n".join([*table, *(blocks if architecture.missing else [])]) + "\n"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _origin(record: Record, architecture: Architecture) -> str:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from itertools import zip_longest
+from typing import Any
 
 from torch import nn
 
-from regrow.channels.architecture import Architecture
+from regrow.channels.architecture import Architecture, Correction
+from regrow.channels.duplicate import duplicate
 from regrow.channels.groups import check_groups
 from regrow.errors import ConfigError, PruningError
 from regrow.networks.build import blueprint
+from regrow.networks.removed import inside
+from regrow.networks.without import stand_ins
 from regrow.shipping.numbers import check_numbers
 from regrow.shipping.record import ModuleRow, Record, TensorRow
 from regrow.shipping.tensors import groups_of, is_of_zoo, modules_of, registered, rows_of, with_dense_shapes
@@ -18,7 +22,8 @@ from regrow.shipping.tensors import groups_of, is_of_zoo, modules_of, registered
 def check_small(network: nn.Module, rows: tuple[TensorRow, ...], architecture: Architecture) -> None:
     """Refuse a network that was not pruned to this architecture: `ConfigError`."""
     way_out = "Save the small network, not the dense one, together with the architecture that regrow.prune gave."
-    check_numbers(network, architecture.corrections, small=True, way_out=way_out)
+    check_blocks_gone(network, architecture)
+    check_numbers(network, left_corrections(architecture), small=True, way_out=way_out)
     if not is_of_zoo(architecture):
         return
     expected = {row.name: row.shape for row in rows_of(blueprint(architecture.pruned_spec()))}
@@ -32,7 +37,10 @@ def check_small(network: nn.Module, rows: tuple[TensorRow, ...], architecture: A
 
 
 def check_dense(network: nn.Module, record: Record, architecture: Architecture) -> None:
-    """Refuse a factory whose network is not, class by class and shape by shape, the one that was pruned: `ConfigError`."""
+    """Refuse a factory whose network is not, class by class and shape by shape, the one that was pruned: `ConfigError`.
+
+    Blocks that the architecture removes were taken out of it before, as they were of the network that was saved.
+    """
     _check_classes(network, record)
     _check_shapes(rows_of(network), record)
     _check_groups(network, architecture)
@@ -43,7 +51,43 @@ def check_dense(network: nn.Module, record: Record, architecture: Architecture) 
             "Fetch it again, or save the network again."
         )
     way_out = f"The factory must build the network that was pruned, as it was then ({_versions(record)})."
-    check_numbers(network, architecture.corrections, small=False, way_out=way_out)
+    check_numbers(network, left_corrections(architecture), small=False, way_out=way_out)
+
+
+def left_corrections(architecture: Architecture) -> list[Correction]:
+    """The numbers that follow the sizes, but for those of modules in blocks that are gone."""
+    return [one for one in architecture.corrections if not inside(one.module, architecture.missing)]
+
+
+def check_blocks_gone(network: nn.Module, architecture: Architecture) -> None:
+    """Refuse a small network that still has a block that its architecture removes: `ConfigError`."""
+    modules = dict(network.named_modules(remove_duplicate=False))
+    for name in architecture.missing:
+        found = modules.get(name)
+        if not isinstance(found, nn.Identity):
+            there = f"a {type(found).__name__}" if found is not None else "nothing"
+            raise ConfigError(
+                f"the architecture removes the block {name}, so an Identity must stand there; found {there}. Save the network that "
+                "was carved or regrown from this architecture."
+            )
+
+
+def without_removed(network: nn.Module, record: Record, architecture: Architecture) -> nn.Module:
+    """The factory's network with identities where the architecture removes blocks, around the same tensors; itself where it removes none.
+
+    The network that the factory gave stays as it is. `ConfigError` where it has no such blocks.
+    """
+    if not architecture.removed:
+        return network
+    modules = dict(network.named_modules(remove_duplicate=False))
+    memo: dict[int, Any] = {id(tensor): tensor for _, tensor, _ in registered(network)}
+    try:
+        memo |= {id(modules[name]): one for name, one in stand_ins(network, architecture.removed).items()}
+    except PruningError as error:
+        raise ConfigError(
+            f"the architecture removes what the factory's network lacks: {error} {_way_out(record)}"
+        ) from None
+    return duplicate(network, memo)
 
 
 def _check_classes(network: nn.Module, record: Record) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from regrow.channels.architecture import Architecture
-from regrow.channels.groups import channel_groups, keep_masks
+from regrow.channels.groups import channel_groups, keep_masks, surviving
 from regrow.errors import ConfigError
 from regrow.networks.build import blueprint
 from regrow.networks.groups import Group
@@ -76,10 +76,14 @@ def is_of_zoo(architecture: Architecture) -> bool:
 
 
 def groups_of(architecture: Architecture) -> tuple[Group, ...]:
-    """The channel groups of the dense network: the architecture's own, or those that a network of the zoo declares."""
+    """The channel groups of the dense network: the architecture's own, or those that a network of the zoo declares.
+
+    What lies in blocks that are gone whole is left out: a bundle holds nothing of them.
+    """
     if architecture.dense is not None and is_of_zoo(architecture):
-        return channel_groups(blueprint(architecture.dense))
-    return tuple(Group(entry.group, entry.channels, entry.slices, producers=0) for entry in architecture.kept)
+        return surviving(channel_groups(blueprint(architecture.dense)), architecture.missing)
+    groups = (Group(entry.group, entry.channels, entry.slices, producers=0) for entry in architecture.kept)
+    return surviving(groups, architecture.missing)
 
 
 def with_dense_shapes(rows: tuple[TensorRow, ...], architecture: Architecture) -> tuple[TensorRow, ...]:

@@ -1,0 +1,47 @@
+"""A network without some of its blocks: an identity stands in each one's place, and every other tensor keeps its name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from torch import nn
+
+from regrow.errors import PruningError, did_you_mean
+from regrow.networks.removed import removed_faults
+
+
+def remove_blocks(network: nn.Module, removed: Iterable[str]) -> None:
+    """Put an `nn.Identity` in the place of each named block, in this network itself.
+
+    Raises `PruningError`, before anything is changed, for what `stand_ins` refuses.
+    """
+    for name, stand_in in stand_ins(network, removed).items():
+        parent, _, child = name.rpartition(".")
+        setattr(network.get_submodule(parent), child, stand_in)
+
+
+def stand_ins(network: nn.Module, removed: Iterable[str]) -> dict[str, nn.Identity]:
+    """What takes the place of each block, in the mode (train or eval) that the block is in.
+
+    Raises `PruningError` for a name that no module of the network has, and for blocks inside each other. Whether a block's
+    shortcut is the identity cannot be seen here: see `regrow.channels.blocks`.
+    """
+    names = tuple(removed)
+    for _, rule in removed_faults(names):
+        raise PruningError(rule)
+    modules = dict(network.named_modules(remove_duplicate=False))
+    for name in names:
+        if name not in modules:
+            raise PruningError(
+                f"{type(network).__name__} has no module {name}, so it cannot be removed. {_near(name, modules)}"
+            )
+    return {name: nn.Identity().train(modules[name].training) for name in names}
+
+
+def _near(name: str, modules: Mapping[str, nn.Module]) -> str:
+    """What stands where the name looks for its module."""
+    parent = name
+    while parent not in modules:
+        parent = parent.rpartition(".")[0]
+    start = f"{parent}." if parent else ""
+    return did_you_mean(name, [start + child for child, _ in modules[parent].named_children()])
