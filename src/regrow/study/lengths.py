@@ -100,6 +100,7 @@ def retrain_epochs(study: Study) -> int:
     """K2."""
     return study.retrain.epochs or max(1, round(study.train.epochs / 4))
 
+
 def own_epochs(study: Study, wanted: Wanted) -> int:
     """Epochs of a training that the method itself asks for."""
     return wanted.prune.own_epochs or (dense_epochs(study) if wanted.start == "scratch" else retrain_epochs(study))
@@ -146,9 +147,7 @@ def convention(study: Study, wanted: Wanted) -> str:
     return study.retrain.convention or default_convention(wanted.removes)
 
 
-def plan_arms(
-    study: Study, comparison: Comparison, dense: Shape, shape: Shape, ledger: Ledger
-) -> tuple[ArmPlan, ...]:
+def plan_arms(study: Study, comparison: Comparison, dense: Shape, shape: Shape, ledger: Ledger) -> tuple[ArmPlan, ...]:
     """The study's arms with their lengths. Raises `ProtocolError` where two of them would be the same training."""
     scratch = budget_epochs(study, comparison, shape, ledger)
     scratch["convention"] = scratch[convention(study, comparison.wanted)]

@@ -113,7 +113,11 @@ def prune_stage(ground: Ground, pruning: Pruning) -> Stage:
     if pruning.widths is None:
         settings["amount"] = wanted.amount()
     if pruning.round:
-        settings["round"] = {"number": pruning.round, "rounds": wanted.prune.rounds, "per_round": wanted.prune.per_round}
+        settings["round"] = {
+            "number": pruning.round,
+            "rounds": wanted.prune.rounds,
+            "per_round": wanted.prune.per_round,
+        }
     inputs = {"dense": pruning.source.key, **trace_input(comparison.dense)}
     if pruning.previous is not None:
         inputs["previous"] = pruning.previous.key

@@ -66,7 +66,9 @@ def _subject(task: Task) -> Subject:
     network = loaded(task, "dense", spec)
     if is_foreign(spec.name):
         tracing = traced(spec, task.access).tracing
-        return Subject(network=network, groups=tracing.groups, links=tracing.links, example=made_up_images(spec), tracing=tracing)
+        return Subject(
+            network=network, groups=tracing.groups, links=tracing.links, example=made_up_images(spec), tracing=tracing
+        )
     return Subject(network=network, groups=channel_groups(network), example=made_up_images(spec))
 
 
@@ -182,4 +184,3 @@ def _batches(task: Task) -> Any:
         return islice(stream.epoch(read["epoch"]), -(-asked["examples"] // batch))
 
     return batches
-

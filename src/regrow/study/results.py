@@ -205,7 +205,9 @@ class Collector:
         for one in self.found.measured:
             result = self.store.result(one.stage.key)
             if result is not None:
-                row = rows.setdefault(f"{one.comparison.columns} {one.seed}", {**one.comparison.columns, "seed": one.seed})
+                row = rows.setdefault(
+                    f"{one.comparison.columns} {one.seed}", {**one.comparison.columns, "seed": one.seed}
+                )
                 row[f"test_accuracy_{one.when}"] = 100 * result["correct"] / result["examples"]
         return _sorted(rows.values(), *KEYS, "seed")
 

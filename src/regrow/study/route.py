@@ -42,9 +42,7 @@ def route(ground: Ground, seed: int, widths: tuple[int, ...] | None) -> Route:
         read = own if wanted.replaces_dense else read + own
     previous: Stage | None = None
     for number in range(1, wanted.prune.rounds):
-        previous = prune_stage(
-            ground, Pruning(source=source, seed=seed, read=read, previous=previous, round=number)
-        )
+        previous = prune_stage(ground, Pruning(source=source, seed=seed, read=read, previous=previous, round=number))
         step = _round_step(ground)
         source = round_stage(ground, seed, previous, number, read, step)
         inherited += [previous, source]

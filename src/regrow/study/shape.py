@@ -54,7 +54,9 @@ def masked_shape(dense: NetworkSpec, cost: Mapping[str, Any], found: Mapping[str
 
 def found_spec(dense: NetworkSpec, found: Mapping[str, Any]) -> NetworkSpec:
     """The small network that a prune stage came to."""
-    return replace(dense, widths=tuple(found["widths"]), **({"removed": tuple(found["removed"])} if found.get("removed") else {}))
+    return replace(
+        dense, widths=tuple(found["widths"]), **({"removed": tuple(found["removed"])} if found.get("removed") else {})
+    )
 
 
 def supposed_shape(dense: NetworkSpec, cost: Mapping[str, Any], share: float, *, masked: bool) -> Shape:

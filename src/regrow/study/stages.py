@@ -247,9 +247,7 @@ def evaluate_stage(ground: Ground, shape: Shape, weights: Stage) -> Stage:
 
 def evaluate_reestimated_stage(ground: Ground, shape: Shape, weights: Stage, seed: int, epoch: int) -> Stage:
     """Measure a network right after pruning, its norm statistics recomputed on the training examples that would come next."""
-    return _evaluate_stage(
-        ground, shape, weights, {"norms": "re-estimated", "stream": {"seed": seed, "epoch": epoch}}
-    )
+    return _evaluate_stage(ground, shape, weights, {"norms": "re-estimated", "stream": {"seed": seed, "epoch": epoch}})
 
 
 def _evaluate_stage(ground: Ground, shape: Shape, weights: Stage, norms: dict[str, Any]) -> Stage:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
@@ -20,9 +20,7 @@ from regrow.pruning.sparsity import Masks, apply_masks
 from regrow.study.artifacts import ARCHITECTURE, MASK, STATE, WEIGHTS
 from regrow.study.task import Task
 from regrow.training.checkpoint import load_weights
-from regrow.training.state import load_state
-
-Tensors: TypeAlias = dict[str, Tensor]
+from regrow.training.state import State, load_state
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +31,8 @@ class Start:
     masks: Masks | None = None
     """Of a network whose weights are masked."""
 
-    optimizer: Tensors | None = None
-    """The optimiser's state by position of the parameter; None where it starts empty."""
+    state: State | None = None
+    """The optimiser's, and where random numbers stand; None where a training begins with neither."""
 
 
 def start(task: Task) -> Start:
@@ -60,25 +58,28 @@ def _rewound(task: Task, asked: dict[str, object], masks: Masks | None) -> Start
     spec = task.spec if architecture is None else architecture.dense
     assert spec is not None  # a study's architectures say how their dense network is built
     dense = network_at(spec, task.access, int(str(asked["seed"])), str(asked["role"]))
-    optimizer: Tensors | None = None
-    if asked["step"]:
-        state = load_state(task.input_file("state", STATE))
-        dense.load_state_dict(state.weights)
-        optimizer = dict(state.optimizer)
+    state = load_state(task.input_file("state", STATE)) if asked["step"] else None
+    if state is not None:
+        dense.load_state_dict(dict(state.weights))
     if masks is not None:
         apply_masks(dense, masks)
-        return Start(network=dense, masks=masks, optimizer=optimizer and without_removed(optimizer, dense, masks))
+        left = state and replace(state, optimizer=without_removed(state.optimizer, dense, masks))
+        return Start(network=dense, masks=masks, state=left)
     assert architecture is not None
     small = carve(dense, architecture, other_weights=True)
-    return Start(network=small, optimizer=optimizer and _cut(optimizer, dense, architecture, small))
+    return Start(
+        network=small, state=state and replace(state, optimizer=_cut(state.optimizer, dense, architecture, small))
+    )
 
 
-def _cut(optimizer: Tensors, dense: nn.Module, architecture: Architecture, small: nn.Module) -> Tensors:
+def _cut(
+    optimizer: Mapping[str, Tensor], dense: nn.Module, architecture: Architecture, small: nn.Module
+) -> dict[str, Tensor]:
     """The optimiser's state of the parameters that are left, without the rows and columns that went."""
     axes = axis_masks(dense, architecture)
     left = [name for name, parameter in small.named_parameters() if parameter.requires_grad]
     before = [name for name, parameter in dense.named_parameters() if parameter.requires_grad]
-    cut: Tensors = {}
+    cut: dict[str, Tensor] = {}
     for key, tensor in optimizer.items():
         position, _, rest = key.partition(".")
         name = before[int(position)]

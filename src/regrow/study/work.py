@@ -36,7 +36,7 @@ from regrow.study.task import Task
 from regrow.training.checkpoint import load_weights, save_weights
 from regrow.training.compute import Compute
 from regrow.training.interventions import Intervention
-from regrow.training.loop import Trained, train
+from regrow.training.loop import Part, Trained, train
 from regrow.training.machine import apply
 from regrow.training.trial import Make, choose, seconds_per_step
 
@@ -132,9 +132,7 @@ def _trained(task: Task, begin: Start, hand: Intervention | None, compute: Compu
         label=task.stage.label,
         intervention=hand,
         start=begin.state,
-        first_step=asked.get("first_step", 0),
-        stop_at=asked.get("until"),
-        state_file=task.folder / STATE if asked.get("until") is not None else None,
+        part=Part(first_step=asked.get("first_step", 0), stop_at=asked.get("until"), state_file=task.folder / STATE),
     )
 
 

@@ -22,12 +22,13 @@ from torch.optim import Optimizer
 
 from regrow.errors import ConfigError, Fault, StoreError
 from regrow.files import canonical_json, digest, file_digest, write_atomic
+from regrow.training.interventions import Intervention
 
 Row: TypeAlias = dict[str, Any]
 """One epoch of a history."""
 
 KEPT: Final = 2
-_NETWORK, _OPTIMIZER = "network.", "optimizer."
+_NETWORK, _OPTIMIZER, _HAND = "network.", "optimizer.", "intervention."
 
 
 @dataclass(kw_only=True)
@@ -52,23 +53,28 @@ class Checkpoints:
         self._folder, self._run, self._every = folder, digest(run), every_seconds
         self._last = time.monotonic()
 
-    def resume(self, network: nn.Module, optimizer: Optimizer) -> Progress:
-        """Bring network and optimiser to the newest whole checkpoint; where there is none, leave them as they are."""
+    def resume(self, network: nn.Module, optimizer: Optimizer, hand: Intervention | None = None) -> Progress:
+        """Bring all three to the newest whole checkpoint; where there is none, leave them as they are."""
         for path in sorted(self._folder.glob("*.json"), reverse=True):
             found = self._read(path)
             if found is not None:
                 record, tensors = found
-                network.load_state_dict(_part(tensors, _NETWORK))
-                _restore(optimizer, _part(tensors, _OPTIMIZER))
+                network.load_state_dict(part_of(tensors, _NETWORK))
+                optimizer.state.clear()
+                restore_optimizer(optimizer, part_of(tensors, _OPTIMIZER))
+                if hand is not None:
+                    hand.load_state(part_of(tensors, _HAND))
                 return Progress(history=record["history"], train_seconds=record["train_seconds"])
         return Progress()
 
-    def save_if_due(self, network: nn.Module, optimizer: Optimizer, progress: Progress) -> None:
+    def save_if_due(
+        self, network: nn.Module, optimizer: Optimizer, progress: Progress, hand: Intervention | None = None
+    ) -> None:
         """Write a checkpoint if the last one is old enough. Raises `StoreError` where it cannot be written."""
         if time.monotonic() - self._last < self._every:
             return
         try:
-            self._write(network, optimizer, progress)
+            self._write(network, optimizer, progress, hand)
         except (OSError, SafetensorError) as error:
             raise StoreError(
                 f"a checkpoint could not be written to {self._folder}: {error}. Make room or choose another folder with --out, "
@@ -76,11 +82,12 @@ class Checkpoints:
             ) from error
         self._last = time.monotonic()
 
-    def _write(self, network: nn.Module, optimizer: Optimizer, progress: Progress) -> None:
+    def _write(self, network: nn.Module, optimizer: Optimizer, progress: Progress, hand: Intervention | None) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         tensors = self._folder / f"{len(progress.history):06d}.safetensors"
         part = tensors.with_suffix(".part")
-        state = _named(_NETWORK, network.state_dict()) | _named(_OPTIMIZER, _state(optimizer))
+        state = on_cpu(_NETWORK, network.state_dict()) | on_cpu(_OPTIMIZER, optimizer_tensors(optimizer))
+        state |= on_cpu(_HAND, hand.state()) if hand is not None else {}
         save_file(state, part)
         record = {
             "run": self._run,
@@ -116,7 +123,7 @@ class Checkpoints:
 
 def save_weights(network: nn.Module, path: Path) -> None:
     """Write all parameters and buffers to a safetensors file, whole or not at all; equal tensors give equal bytes."""
-    write_atomic(path, save(_named("", network.state_dict())))
+    write_atomic(path, save(on_cpu("", network.state_dict())))
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
@@ -160,7 +167,7 @@ def _misfits(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], where:
     return faults
 
 
-def _named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def on_cpu(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Contiguous copies on the CPU: safetensors takes neither shared memory (tied weights) nor other layouts."""
     return {
         prefix + name: torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu").copy_(tensor.detach())
@@ -168,11 +175,12 @@ def _named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def part_of(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with a prefix, without it."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def _state(optimizer: Optimizer) -> dict[str, Tensor]:
+def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
     """The optimiser's tensors by position of their parameter, e.g. `3.momentum_buffer`."""
     return {
         f"{position}.{key}": value
@@ -181,7 +189,8 @@ def _state(optimizer: Optimizer) -> dict[str, Tensor]:
     }
 
 
-def _restore(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Give an optimiser, whose state is empty, the tensors that `optimizer_tensors` found."""
     parameters = _parameters(optimizer)
     for name, tensor in tensors.items():
         position, _, key = name.partition(".")

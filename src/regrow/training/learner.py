@@ -20,6 +20,7 @@ from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
 from regrow.training.compute import Compute
+from regrow.training.interventions import Intervention
 from regrow.training.optimizer import build_optimizer
 from regrow.training.recipe import Recipe
 
@@ -64,14 +65,26 @@ def open_fabric(compute: Compute, loggers: Sequence[Logger] = ()) -> Fabric:
 class Learner:
     """A network with its optimiser, ready to take steps on the device and in the arithmetic of `compute`.
 
-    The network itself is moved and laid out as `compute` says; its weights change with every step.
+    The network itself is moved and laid out as `compute` says; its weights change with every step. An intervention is attached
+    to it then, before there is an optimiser.
     """
 
-    def __init__(self, network: nn.Module, recipe: Recipe, compute: Compute, fabric: Fabric) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        recipe: Recipe,
+        compute: Compute,
+        fabric: Fabric,
+        hand: Intervention | None = None,
+    ) -> None:
         layout = torch.channels_last if compute.channels_last else torch.contiguous_format
         self.network: nn.Module = fabric.to_device(network).to(memory_format=layout)
-        self.optimizer: Optimizer = build_optimizer(self.network, recipe)
-        self.channels_last = compute.channels_last
+        if hand is not None:
+            hand.attach(self.network)
+        owned = hand.owned() if hand is not None else ()
+        self.optimizer: Optimizer = build_optimizer(self.network, recipe, owned)
+        self.hand, self._owned = hand, owned
+        self.channels_last, self.device = compute.channels_last, compute.device
         self._fabric, self._smoothing = fabric, recipe.label_smoothing
         # One graph for each of the two batch sizes: a graph for all sizes would depend on which size came first.
         compiled = torch.compile(self.network, dynamic=False) if compute.compile else self.network
@@ -83,6 +96,7 @@ class Learner:
         """One step a batch at the learning rate of its turn; `tick` is called after each."""
         self.network.train()
         group, step, backward = self.optimizer.param_groups[0], self.optimizer.step, self._fabric.backward
+        hand = self.hand
         found = Outcomes()
         for (images, labels_B), rate in zip(batches, rates, strict=True):
             group["lr"] = rate
@@ -91,12 +105,22 @@ class Learner:
             outputs = outputs.float()
             loss = cross_entropy(outputs, labels_B, label_smoothing=self._smoothing)
             backward(loss)
-            step()
+            if hand is None:
+                step()
+            else:
+                self._step_with(hand, rate)
             self.optimizer.zero_grad()
             _note(found, loss.detach(), outputs.detach(), labels_B)
             if tick is not None:
                 tick()
         return found
+
+    def _step_with(self, hand: Intervention, rate: float) -> None:
+        hand.before_step(rate)
+        self.optimizer.step()
+        hand.after_step(rate)
+        for parameter in self._owned:
+            parameter.grad = None
 
     def measure(self, batches: Iterable[Batch]) -> Score:
         """Accuracy and plain cross-entropy in eval mode, in the precision of training."""

@@ -6,6 +6,7 @@ started again in the same folder ends with the bits of one that was not.
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,11 +22,13 @@ from regrow.data.examples import AnyExamples
 from regrow.data.stream import BatchStream, batches
 from regrow.errors import DivergenceError
 from regrow.randomness import seeded
-from regrow.training.checkpoint import Checkpoints, Progress, Row
+from regrow.training.checkpoint import Checkpoints, Progress, Row, restore_optimizer
 from regrow.training.compute import Compute
+from regrow.training.interventions import Intervention
 from regrow.training.learner import Learner, Score, open_fabric
 from regrow.training.recipe import Recipe
 from regrow.training.schedule import learning_rates
+from regrow.training.state import State, generators, save_state, set_generators
 from regrow.training.trackers import METRICS_FILE, MetricsFile, open_tracker
 
 OnEpoch: TypeAlias = Callable[[Row], None]
@@ -74,6 +77,9 @@ def train(
     label: str = "",
     loader_workers: int = 0,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    intervention: Intervention | None = None,
+    start: State | None = None,
+    part: Part | None = None,
 ) -> Trained:
     """Train a network in place; call `regrow.training.machine.apply` first.
 
@@ -89,19 +95,26 @@ def train(
         loggers: names of `trackers.TRACKERS`.
         label: what trackers call this training; by default the folder's name.
         loader_workers: processes that decode validation examples of an image folder.
+        intervention: takes a hand in the training, and is finished with it at the end.
+        start: the optimiser's state to begin with; the weights are those of `network`. By default it is empty.
+        part: leave out first steps, or stop before the end.
 
     Raises `DivergenceError` when the loss stops being finite, `StoreError` where a checkpoint cannot be written,
     `MissingExtraError` for a tracker that is not installed.
     """
     fabric = open_fabric(compute, [open_tracker(name, folder / "trackers", label or folder.name) for name in loggers])
-    learner = Learner(network, recipe, compute, fabric)
+    learner = Learner(network, recipe, compute, fabric, intervention)
+    if start is not None:
+        restore_optimizer(learner.optimizer, start.optimizer)
+    part = part or Part()
     rates = learning_rates(recipe, stream.steps_per_epoch)
     identity = _identity(network, recipe, compute, (first_epoch, seed, len(stream.examples), stream.steps_per_epoch))
+    identity |= part.identity() | ({"intervention": type(intervention).__name__} if intervention is not None else {})
     checkpoints = Checkpoints(folder / CHECKPOINT_FOLDER, identity, every_seconds=checkpoint_seconds)
-    progress = checkpoints.resume(learner.network, learner.optimizer)
-    run = _Run(learner, stream, validation, loader_workers, recipe, first_epoch, seed, rates, on_tick)
+    progress = checkpoints.resume(learner.network, learner.optimizer, intervention)
+    run = _Run(learner, stream, validation, loader_workers, recipe, first_epoch, seed, rates, on_tick, part, start)
     with _metrics(folder, progress, fabric.loggers) as tell:
-        while len(progress.history) < recipe.epochs:
+        while len(progress.history) < part.epochs(recipe, stream.steps_per_epoch):
             started = time.perf_counter()
             row = run.epoch(len(progress.history))
             progress.history.append(row)
@@ -109,13 +122,37 @@ def train(
             tell(row)
             if on_epoch is not None:
                 on_epoch(row)
-            checkpoints.save_if_due(learner.network, learner.optimizer, progress)
+            checkpoints.save_if_due(learner.network, learner.optimizer, progress, intervention)
+        if part.stop_at is not None:
+            run.stop(len(progress.history))
+    if intervention is not None:
+        intervention.finish()
     return Trained(
-        history=progress.history,
-        train_seconds=progress.train_seconds,
-        steps=len(rates),
-        examples=len(stream.examples) * recipe.epochs,
+        history=progress.history, train_seconds=progress.train_seconds, steps=run.steps(), examples=run.examples()
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """A training that is not the whole of its recipe's epochs."""
+
+    first_step: int = 0
+    """Steps of the first epoch that are left out, of the stream and of the schedule; less than an epoch."""
+
+    stop_at: int | None = None
+    """Stop after this many steps, counted from the start of the first epoch."""
+
+    state_file: Path | None = None
+    """Where the state at the stop is written."""
+
+    def epochs(self, recipe: Recipe, steps_per_epoch: int) -> int:
+        """Whole epochs until the end, or until the stop."""
+        return recipe.epochs if self.stop_at is None else self.stop_at // steps_per_epoch
+
+    def identity(self) -> dict[str, Any]:
+        """What a checkpoint must agree in; empty for a whole training."""
+        said = {"first_step": self.first_step or None, "stop_at": self.stop_at}
+        return {key: value for key, value in said.items() if value is not None}
 
 
 @dataclass
@@ -131,14 +168,40 @@ class _Run:
     seed: int
     rates: Sequence[float]
     on_tick: OnTick | None
+    part: Part
+    start: State | None
+
+    def steps(self) -> int:
+        """Optimiser steps of the whole run."""
+        return (self.part.stop_at or len(self.rates)) - self.part.first_step
+
+    def examples(self) -> int:
+        """Examples that they see; batches differ by one at most, so parts of epochs are rounded."""
+        return round(len(self.stream.examples) * self.steps() / self.stream.steps_per_epoch)
+
+    def stop(self, done: int) -> None:
+        """Take the steps of the unfinished epoch that come before the stop, and write the state there."""
+        number, spe = self.first_epoch + done, self.stream.steps_per_epoch
+        left = (self.part.stop_at or 0) - done * spe
+        with seeded(self.seed, "network", number):
+            batches = itertools.islice(self.stream.epoch(number), left)
+            self.learner.learn(batches, self.rates[done * spe : done * spe + left])
+            numbers = generators(self.learner.device) if left else {}
+            assert self.part.state_file is not None
+            save_state(self.part.state_file, self.learner.network, self.learner.optimizer, numbers)
 
     def epoch(self, done: int) -> Row:
         """The epoch after `done` finished ones. Raises `DivergenceError`."""
         steps, number = self.stream.steps_per_epoch, self.first_epoch + done
-        rates = self.rates[done * steps : (done + 1) * steps]
+        skipped = self.part.first_step if done == 0 else 0
+        rates = self.rates[done * steps + skipped : (done + 1) * steps]
         with seeded(self.seed, "network", number):
-            tick = _ticker(self.on_tick, done * steps, len(self.rates))
-            train = self.learner.learn(self.stream.epoch(number), rates, tick).score()
+            if skipped and self.start is not None:
+                set_generators(self.start.generators)
+            tick = _ticker(self.on_tick, done * steps + skipped, len(self.rates))
+            train = self.learner.learn(itertools.islice(self.stream.epoch(number), skipped, None), rates, tick).score()
+        if self.learner.hand is not None:
+            self.learner.hand.after_epoch(done + 1, self.recipe.epochs)
         self._check("training loss", train.loss, done, rates)
         last = done + 1 == self.recipe.epochs
         if last and not self.learner.is_finite():
