@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,9 +11,11 @@ from torch import Tensor, nn
 
 from regrow.errors import PruningError
 from regrow.pruning.gradual import Gradual, magnitudes
-from regrow.pruning.mask_schedule import Cubic, removed_of
+from regrow.pruning.mask_schedule import Cubic, cubic_over, removed_of
 from regrow.pruning.sparsity import kept_of_masks
 from tests.pruning.masked_networks import OPTIMIZERS, WEIGHTS, learn, sgd, small
+from tests.training.samples import network, run, same_bits
+from tests.training.test_loop import interrupt
 
 SCHEDULE = Cubic(final=0.9, begin=4, every=5, times=5)
 TOTAL = 216 + 288 + 192
@@ -178,3 +181,20 @@ def test_magnitudes_are_absolute_values_and_no_part_of_the_network() -> None:
     assert torch.equal(found["0.weight"], network[0].weight.detach().abs())
     found["0.weight"].zero_()
     assert bool(network[0].weight.any())
+
+
+@pytest.mark.parametrize("revive", [False, True])
+def test_in_the_training_loop_it_reaches_its_fraction_and_survives_being_killed(revive: bool, tmp_path: Path) -> None:
+    def gradual() -> Gradual:
+        return Gradual(cubic_over(16, 0.9), revive=revive)
+
+    whole, found = network(), gradual()
+    run(whole, tmp_path / "whole", intervention=found)
+    kept, total = kept_of_masks(found.masks)
+    assert (kept, total) == (216 + 576 - removed_of(792, 0.9), 792)
+    interrupt(network(), tmp_path / "cut", 10, intervention=gradual())
+    resumed, again = network(seed=7), gradual()
+    run(resumed, tmp_path / "cut", intervention=again)
+    assert same_bits(whole, resumed)
+    assert all(torch.equal(mask, again.masks[name]) for name, mask in found.masks.items())
+    assert all(not bool(whole.get_parameter(name)[~mask].any()) for name, mask in found.masks.items())

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
@@ -15,8 +18,13 @@ from regrow.pruning.gradual import magnitudes
 from regrow.pruning.holding import Holding, without_removed
 from regrow.pruning.mask_choice import keep_weights
 from regrow.pruning.mask_schedule import Scope, round_targets
-from regrow.pruning.sparsity import Masks
+from regrow.pruning.sparsity import Masks, maskable
+from regrow.training.compute import Compute
+from regrow.training.loop import Part
+from regrow.training.state import State, load_state
 from tests.pruning.masked_networks import OPTIMIZERS, RATE, WEIGHTS, batch, learn, sgd, small
+from tests.training.samples import network, recipe, run, same_bits
+from tests.training.test_loop import interrupt
 
 
 def masks_of(network: nn.Module, fraction: float = 0.8) -> Masks:
@@ -189,8 +197,15 @@ def test_weights_of_a_checkpoint_made_without_the_mask_are_zeroed() -> None:
     held.attach(network)
     network.load_state_dict(small(seed=3).state_dict())
     assert moved(network, masks) > 0
-    held.load_state({})
+    held.load_state(held.state())
     assert moved(network, masks) == 0
+
+
+def test_a_checkpoint_under_other_masks_is_refused() -> None:
+    saved = Holding(masks_of(small(), 0.5)).state()
+    with pytest.raises(PruningError, match="under other masks than these 3"):
+        Holding(masks_of(small())).load_state(saved)
+    Holding(masks_of(small(), 0.5)).load_state(saved)
 
 
 def test_masks_follow_a_network_that_changes_its_layout() -> None:
@@ -225,10 +240,73 @@ def test_after_the_training_the_network_is_an_ordinary_one() -> None:
     network, masks = small(), masks_of(small())
     held = Holding(masks)
     held.attach(network)
-    assert (list(held.owned()), held.state(), held.scales()) == ([], {}, {})
+    assert (list(held.owned()), held.scales()) == ([], {})
     held.after_epoch(1, 1)
     held.finish()
     assert moved(network, masks) == 0
     learn(network, sgd(network), held, range(1))
     assert moved(network, masks) > 0
     assert network(batch(0)[0]).shape == (8, 4)
+
+
+class TestInTheTrainingLoop:
+    """The same through `train`, which calls interventions at its own moments."""
+
+    RECIPES: ClassVar = {
+        "sgd": recipe(nesterov=True, weight_decay=5e-3),
+        "adamw": recipe(optimizer="adamw", peak_lr=0.01, final_lr=0.001),
+    }
+
+    def masks(self) -> Masks:
+        net = network()
+        return keep_weights(magnitudes(net, maskable(net)), fraction=0.7, scope="layer")
+
+    @pytest.mark.parametrize("channels_last", [False, True])
+    @pytest.mark.parametrize("name", RECIPES)
+    def test_a_killed_and_resumed_training_ends_with_the_same_bits_and_every_zero(
+        self, name: str, channels_last: bool, tmp_path: Path
+    ) -> None:
+        how: dict[str, Any] = {"recipe": self.RECIPES[name], "compute": Compute(channels_last=channels_last)}
+        whole, resumed = network(), network()
+        run(whole, tmp_path / "whole", intervention=Holding(self.masks()), **how)
+        interrupt(resumed, tmp_path / "cut", 11, intervention=Holding(self.masks()), **how)
+        checkpoints = list((tmp_path / "cut").rglob("*.safetensors"))
+        assert checkpoints
+        for path in checkpoints:
+            saved = load_file(path)
+            assert all(not bool(saved[f"network.{one}"][~mask].any()) for one, mask in self.masks().items())
+        resumed = network(seed=7)
+        run(resumed, tmp_path / "cut", intervention=Holding(self.masks()), **how)
+        assert same_bits(whole, resumed)
+        assert moved(whole, self.masks()) == 0
+        assert not same_bits(whole, network())
+
+    def test_a_ticket_rewound_to_a_step_has_that_steps_weights_and_momentum_where_it_lives(
+        self, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "state.safetensors"
+        run(network(), tmp_path / "until", part=Part(stop_at=6, state_file=file))
+        state, masks = load_state(file), self.masks()
+        ticket = network(seed=3)
+        ticket.load_state_dict(dict(state.weights))
+        cleaned = State(
+            weights=state.weights,
+            optimizer=without_removed(state.optimizer, ticket, masks),
+            generators=state.generators,
+        )
+        # Four steps an epoch: the run goes on in its second epoch, after two steps of it.
+        tail = {
+            "part": Part(first_step=2),
+            "first_epoch": 1,
+            "recipe": recipe(epochs=3, schedule_epochs=4, schedule_start=1),
+        }
+        run(ticket, tmp_path / "ticket", start=cleaned, intervention=Holding(masks), **tail)
+        assert moved(ticket, masks) == 0
+
+        everything = {name: torch.ones_like(mask) for name, mask in masks.items()}
+        same, dense = network(seed=3), network()
+        same.load_state_dict(dict(state.weights))
+        run(same, tmp_path / "same", start=state, intervention=Holding(everything), **tail)
+        run(dense, tmp_path / "dense")
+        assert same_bits(same, dense)
+        assert not same_bits(ticket, dense)

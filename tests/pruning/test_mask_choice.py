@@ -172,10 +172,10 @@ def test_runs_of_a_convolution_go_along_its_input_channels_at_each_position_of_t
 
 
 def test_a_pattern_within_an_earlier_mask_never_brings_a_weight_back() -> None:
-    score = torch.tensor([[9.0, 8.0, -float("inf"), 1.0], [4.0, 3.0, 2.0, 1.0]])
-    previous = {"a": torch.tensor([[False, False, True, True], [True, False, False, False]])}
+    score = torch.tensor([[-float("inf"), 1.0, 9.0, 8.0], [4.0, 3.0, 2.0, 1.0]])
+    previous = {"a": torch.tensor([[True, True, False, False], [True, False, False, False]])}
     mask = keep_weights({"a": score}, pattern="2:4", previous=previous)["a"]
-    assert mask.tolist() == [[False, False, True, True], [True, False, False, False]]
+    assert mask.tolist() == [[True, True, False, False], [True, False, False, False]]
 
 
 def test_a_width_that_is_no_multiple_is_named_with_the_way_out() -> None:

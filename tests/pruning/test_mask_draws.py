@@ -48,6 +48,12 @@ def test_a_draw_is_a_function_of_its_purpose(draw: object) -> None:
     assert any(not torch.equal(one[name], other[name]) for name in one)
 
 
+def test_tensors_of_one_shape_are_drawn_apart() -> None:
+    twins = {"a": torch.arange(100) < 50, "b": torch.arange(100) < 50}
+    for drawn in (shuffled(twins, 0), random_masks(twins, 0)):
+        assert not torch.equal(drawn["a"], drawn["b"])
+
+
 def test_positions_in_a_shuffled_mask_are_all_equally_likely() -> None:
     mask = {"a": torch.arange(10) < 3}
     counts = sum(shuffled(mask, seed)["a"].int() for seed in range(2000))

@@ -90,6 +90,16 @@ def test_projections_inside_attention_count_part_by_part(cross: bool, rows: int)
     assert nominal_macs(network, {"attention.in_proj_weight": mask}, shape) == executed - 6 * 5 - rows * 8
 
 
+def test_parts_of_a_projection_that_lies_in_columns_are_found_in_it() -> None:
+    network, mask = Attention(cross=True), torch.ones(24, 8, dtype=torch.bool)
+    mask[0, :5] = mask[20, 0] = False
+    columns = network.attention.in_proj_weight.data.t().contiguous().t()
+    network.attention.in_proj_weight.data = columns
+    assert not columns.is_contiguous()
+    executed = cost_of(network, (6, 8)).macs
+    assert nominal_macs(network, {"attention.in_proj_weight": mask}, (6, 8)) == executed - 6 * 5 - 3 * 1
+
+
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_memory_layout_changes_nothing(layout: torch.memory_format) -> None:
     network = small().to(memory_format=layout)

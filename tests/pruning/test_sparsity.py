@@ -133,9 +133,12 @@ def test_layers_that_are_all_but_gone_are_said_and_others_are_not() -> None:
     gone, one, thin = (torch.zeros(4000, dtype=torch.bool) for _ in range(3))
     one[7], thin[:3] = True, True
     healthy = torch.arange(4000) < 40
-    notes = collapsed({"gone": gone, "one": one, "thin": thin, "healthy": healthy, "whole": torch.tensor([True])})
+    few = torch.arange(20) < 1
+    whole = torch.tensor([True])
+    notes = collapsed({"gone": gone, "one": one, "thin": thin, "healthy": healthy, "few": few, "whole": whole})
     assert [note.partition(":")[0] for note in notes] == [
         "gone keeps 0 of 4000 weights",
         "one keeps 1 of 4000 weights",
         "thin keeps 3 of 4000 weights",
+        "few keeps 1 of 20 weights",
     ]

@@ -172,4 +172,4 @@ class Gradual:
             return
         assert self._network is not None
         weights = {name: self._network.get_parameter(name).detach().cpu() for name in masks}
-        self._values = {name: weights[name].masked_fill(mask, 0) for name, mask in masks.items()}
+        self._values = {name: weight.clone() for name, weight in weights.items()}

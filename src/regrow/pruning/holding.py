@@ -7,19 +7,25 @@ are given once and never read off the weights again: a living weight that happen
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
+from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from regrow.errors import PruningError
 from regrow.pruning.sparsity import Masks, masked_parameters, removed
+
+_CHECKSUM: Final = "masks"
 
 
 class Holding:
     """An intervention in a training that holds fixed masks; see the top of this module.
 
-    The masks are known before the training starts, so a checkpoint needs nothing besides the weights. Cost: two passes over the
-    masked weights a step.
+    The masks are known before the training starts, so a checkpoint needs nothing besides the weights but a checksum of the masks, lest a
+    training under other masks goes on from it. Cost: two passes over the masked weights a step.
     """
 
     def __init__(self, masks: Mapping[str, Tensor]) -> None:
@@ -65,12 +71,15 @@ class Holding:
         """Nothing."""
 
     def state(self) -> dict[str, Tensor]:
-        """Nothing: the masks are an argument, the zeros are in the weights."""
-        return {}
+        """A checksum of the masks, 32 bytes; the masks are an argument, and the zeros are in the weights."""
+        return {_CHECKSUM: _checksum(self._masks)}
 
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
-        """Zero what a checkpoint's weights may hold where the masks remove."""
-        del tensors
+        """Zero what a checkpoint's weights may hold where the masks remove. Raises `PruningError` for one under other masks."""
+        if not torch.equal(tensors[_CHECKSUM].cpu(), _checksum(self._masks)):
+            raise PruningError(
+                f"the checkpoint was made under other masks than these {len(self._masks)}. Remove it, or train in another folder."
+            )
         self._still()
 
     def finish(self) -> None:
@@ -92,6 +101,14 @@ class Holding:
         if found is None or found.device != parameter.device or found.stride() != parameter.stride():
             found = self._removed[name] = removed(self._masks[name], parameter)
         return found
+
+
+def _checksum(masks: Masks) -> Tensor:
+    total = hashlib.sha256()
+    for name, mask in masks.items():
+        total.update(f"{name}\x1f{tuple(mask.shape)}\x1f".encode())
+        total.update(np.packbits(mask.flatten().numpy()).data)
+    return torch.tensor(list(total.digest()), dtype=torch.uint8)
 
 
 def without_removed(state: Mapping[str, Tensor], network: nn.Module, masks: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -21,7 +21,7 @@ def from_torch_prune(network: nn.Module, *, zeros: bool = False) -> Masks:
     """
     masks = _of_buffers(network)
     if zeros:
-        masks |= _of_zeros(network, masks)
+        masks |= _of_zeros(network)
     if any(not bool(mask.all()) for mask in masks.values()):
         return masks
     looked = "weight_mask buffers or zeros" if zeros else "weight_mask buffers"
@@ -43,7 +43,7 @@ def _fits(mask: Tensor, original: nn.Parameter | None) -> bool:
     return original is not None and original.shape == mask.shape
 
 
-def _of_zeros(network: nn.Module, known: Masks) -> Masks:
+def _of_zeros(network: nn.Module) -> Masks:
     parameters = dict(network.named_parameters())
-    plain = [name for name in weights_of(network) if not name.endswith(_ORIGINAL) and name not in known]
+    plain = [name for name in weights_of(network) if not name.endswith(_ORIGINAL)]
     return {name: (parameters[name].detach() != 0).cpu() for name in plain}
