@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.nn.utils import prune as torch_prune
 
 import regrow
 from regrow.errors import ConfigError, PruningError
@@ -73,7 +74,7 @@ def test_what_a_method_does_to_its_network_does_not_reach_ours(network: nn.Modul
 def test_a_network_that_was_changed_in_place_counts_where_nothing_is_returned(network: nn.Module) -> None:
     def method(network: nn.Module, fraction: float) -> None:
         layers = [(module, "weight") for module in network.modules() if isinstance(module, nn.Conv2d)]
-        torch.nn.utils.prune.global_unstructured(layers, torch.nn.utils.prune.L1Unstructured, amount=fraction)
+        torch_prune.global_unstructured(layers, torch_prune.L1Unstructured, amount=fraction)
 
     found = run_method(method, network, IMAGES, fraction=0.25, dense=SPEC)
     assert found.masks is not None
@@ -125,6 +126,19 @@ def test_a_failure_says_where(network: nn.Module) -> None:
 
     with pytest.raises(PruningError, match=r"method failed: IndexError: .* \(test_foreign_methods.py, line \d+\)"):
         run(method, network)
+
+
+def test_masks_where_channels_should_go_are_refused_with_what_to_write(network: nn.Module) -> None:
+    def method(network: nn.Module) -> None:
+        torch_prune.l1_unstructured(network.get_submodule("features.conv2"), "weight", amount=3)
+
+    with pytest.raises(
+        PruningError, match=r'removed weights, and the study expects channels to go\. Write remove = "weights"'
+    ):
+        run(method, network, remove="channels")
+    assert run_method(method, network, IMAGES, fraction=0.5, dense=SPEC, remove="weights").masks is not None
+    with pytest.raises(PruningError, match='Write remove = "channels"'):
+        run(lambda: FIRST, network, remove="weights")
 
 
 def test_any_network_is_traced(tmp_path: Path) -> None:

@@ -137,7 +137,6 @@ def _masked(task: Task, subject: Subject) -> Result:
     save_weights(subject.network, task.folder / WEIGHTS)
     write_masks(task.folder / MASK, masks)
     gone = sum(int((~mask).sum()) for mask in masks.values())
-    empty = collapsed(masks)
     return {
         "widths": list(spec.widths),
         "kept": sum(int(mask.sum()) for mask in masks.values()),
@@ -145,7 +144,7 @@ def _masked(task: Task, subject: Subject) -> Result:
         "layers": {name: int(mask.sum()) for name, mask in masks.items()},
         "nominal_macs": nominal_macs(subject.network, masks, spec.shape),
         "nominal_params": cost_of(subject.network, spec.shape).params - gone,
-        "notes": [f"all but nothing of {', '.join(empty)} is left"] if empty else [],
+        "notes": list(collapsed(masks)),
     }
 
 

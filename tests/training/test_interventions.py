@@ -1,0 +1,93 @@
+"""Interventions: called at their moments, kept in checkpoints, gone when they have finished."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from regrow.training.compute import Compute
+from tests.training.samples import network, run, same_bits
+from tests.training.test_loop import interrupt
+
+
+class Counting:
+    """Adds a factor of its own behind the first layer, moves it itself, and writes down when it was called."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.factor = nn.Parameter(torch.ones(()))
+        self.count = torch.zeros((), dtype=torch.int64)
+
+    def attach(self, network: nn.Module) -> None:
+        first: nn.Module = network[0]  # type: ignore[index]
+        self._first = first
+        self._hook = first.register_forward_hook(lambda _module, _inputs, output: output * self.factor)
+
+    def owned(self) -> Sequence[nn.Parameter]:
+        return (self.factor,)
+
+    def before_step(self, lr: float) -> None:
+        assert lr > 0
+        self.calls.append("before")
+        assert self.factor.grad is not None
+
+    def after_step(self, lr: float) -> None:
+        self.calls.append("after")
+        self.count += 1
+        assert self.factor.grad is not None
+        self.factor.data -= lr * self.factor.grad
+
+    def after_epoch(self, done: int, epochs: int) -> None:
+        self.calls.append(f"epoch {done} of {epochs}")
+
+    def state(self) -> dict[str, Tensor]:
+        return {"factor": self.factor.detach(), "count": self.count}
+
+    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
+        self.factor.data.copy_(tensors["factor"])
+        self.count.copy_(tensors["count"])
+
+    def finish(self) -> None:
+        self.calls.append("finish")
+        self._hook.remove()
+        self._first.weight.data *= self.factor.detach()  # type: ignore[operator]
+
+    def scales(self) -> dict[str, Tensor]:
+        return {}
+
+
+def test_every_moment_is_called_in_order(tmp_path: Path) -> None:
+    hand = Counting()
+    run(network(), tmp_path, intervention=hand)
+    epoch = ["before", "after"] * 4
+    assert hand.calls == [*(call for n in range(1, 5) for call in [*epoch, f"epoch {n} of 4"]), "finish"]
+
+
+def test_what_an_intervention_owns_the_optimiser_leaves_alone(tmp_path: Path) -> None:
+    hand = Counting()
+    run(network(), tmp_path, intervention=hand)
+    assert float(hand.factor.detach()) != 1.0
+    assert int(hand.count) == 16
+
+
+@pytest.mark.parametrize("compute", [Compute(), Compute(channels_last=True, precision="bf16")], ids=["plain", "bf16"])
+def test_interrupted_and_resumed_equals_uninterrupted(tmp_path: Path, compute: Compute) -> None:
+    whole, cut, resumed = (network(dropout=0.3) for _ in range(3))
+    hand, again = Counting(), Counting()
+    run(whole, tmp_path / "whole", intervention=hand, compute=compute)
+    interrupt(cut, tmp_path / "cut", at=9, intervention=Counting(), compute=compute)
+    run(resumed, tmp_path / "cut", intervention=again, compute=compute)
+    assert same_bits(whole, resumed)
+    assert torch.equal(hand.factor, again.factor)
+    assert int(again.count) == 16
+
+
+def test_a_checkpoint_of_a_training_without_it_is_not_continued(tmp_path: Path) -> None:
+    interrupt(network(), tmp_path, at=9)
+    hand = Counting()
+    run(network(), tmp_path, intervention=hand)
+    assert int(hand.count) == 16
