@@ -186,6 +186,35 @@ def test_fewer_heads_and_smaller_heads_are_told_apart_by_what_is_computed(heads:
     assert adopted.inherited
 
 
+def test_whole_residual_blocks_may_be_gone_besides_channels() -> None:
+    small, architecture = half_of(resnet18())
+    small.layer3[1] = nn.Identity()  # type: ignore[index, operator]
+    adopted = adopt(resnet18(), small, IMAGES)
+    assert adopted.inherited and adopted.architecture.removed == ("layer3.1",)
+    kept, before = adopted.architecture.indices, architecture.indices
+    assert {name for name in kept if kept[name] != before[name]} == {"layer3.1.conv1"}
+    with torch.no_grad():
+        assert torch.equal(adopted.network(IMAGES), small(IMAGES))
+    fresh = regrow.regrow(adopted.architecture, lambda: torchvision.models.resnet18(num_classes=10), seed=1)
+    assert [tensor.shape for tensor in fresh.parameters()] == [tensor.shape for tensor in small.parameters()]
+
+
+def test_blocks_of_the_zoo_may_be_gone() -> None:
+    network, spec = zoo("resnet20", 0.5)
+    small = copy.deepcopy(network)
+    small.stage2[1] = nn.Identity()  # type: ignore[index, operator]
+    adopted = adopt(network, small, IMAGES, dense=spec)
+    assert adopted.architecture.removed == ("stage2.block2",)
+    assert not hasattr(build(adopted.architecture.pruned_spec(), 0).get_submodule("stage2.block2"), "conv1")
+
+
+def test_a_lacking_tensor_that_no_block_explains_is_refused() -> None:
+    small, _ = half_of(resnet18())
+    tensors = {name: tensor for name, tensor in small.state_dict().items() if name != "layer3.1.conv1.weight"}
+    with pytest.raises(PruningError, match=r"Missing: layer3\.1\.conv1\.weight; not in the dense network: none"):
+        adopt(resnet18(), tensors, IMAGES)
+
+
 def test_both_networks_are_left_as_they_are() -> None:
     network, spec = zoo("resnet20")
     small, _ = adopt_half(network, spec)

@@ -9,13 +9,14 @@ one's tensors, and must then compute what the small one computes on the example 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from regrow.channels.architecture import Architecture, KeptChannels, regrow_version
+from regrow.channels.blocks import residual_blocks
 from regrow.channels.carve import carve
 from regrow.channels.fingerprint import fingerprint
 from regrow.channels.groups import channel_groups
@@ -23,6 +24,7 @@ from regrow.channels.pauses import no_collection
 from regrow.channels.trace import trace
 from regrow.errors import PruningError
 from regrow.networks.groups import Group
+from regrow.networks.removed import inside
 from regrow.networks.spec import NetworkSpec
 from regrow.networks.zoo import NETWORKS
 from regrow.pruning.adopt_check import largest_difference
@@ -65,8 +67,8 @@ def adopt(
 
     Args:
         network: the dense network that the small one was made of.
-        small: any module with the same tensor names and smaller shapes, or its `state_dict()` where its code is not at hand; then
-            its outputs cannot be compared, and a note says so.
+        small: any module with the same tensor names and smaller shapes; residual blocks that went whole are left out. Or its
+            `state_dict()` where its code is not at hand; then its outputs cannot be compared, and a note says so.
         example_inputs: a tensor, a tuple of positional arguments, or a dict of keyword arguments.
         dense: how a study builds the dense network. A network of the zoo declares its groups; every other one is traced.
         traced: what tracing found, where that was done before.
@@ -78,14 +80,16 @@ def adopt(
     if not declared and traced is None:
         traced = trace(network, example_inputs)
     groups = channel_groups(network) if traced is None or declared else traced.groups
-    found = _tensors(small)
-    ours = network.state_dict()
+    found, ours = _tensors(small), network.state_dict()
+    removed = _removed(network, example_inputs, ours, found)
+    ours = {name: tensor for name, tensor in ours.items() if not inside(name, removed)}
+    left = _left(groups, ours)
     shapes = [{name: tuple(tensor.shape) for name, tensor in one.items()} for one in (ours, found)]
     first: PruningError | None = None
-    for widths in widths_of(groups, *shapes):
-        kept = kept_channels(groups, widths, ours, found)
+    for widths in widths_of(left, *shapes):
+        kept = kept_channels(left, widths, ours, found)
         try:
-            architecture = _architecture(network, groups, widths, kept, dense, None if declared else traced)
+            architecture = _architecture(network, groups, kept, removed, dense, None if declared else traced)
             ready, trained = _filled(network, architecture, kept)
             notes = _compared(ready, small, example_inputs)
         except PruningError as error:
@@ -105,11 +109,29 @@ def _tensors(small: nn.Module | Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
+def _removed(
+    network: nn.Module, example_inputs: Any, ours: Mapping[str, Tensor], found: Mapping[str, Tensor]
+) -> tuple[str, ...]:
+    """Residual blocks of which the small network has no tensor; they must explain all that it lacks."""
+    missing = set(ours) - set(found)
+    if not missing or set(found) - set(ours):
+        return ()
+    blocks = [block.name for block in residual_blocks(network, example_inputs)]
+    gone = tuple(block for block in blocks if {name for name in ours if inside(name, (block,))} <= missing)
+    return gone if all(inside(name, gone) for name in missing) else ()
+
+
+def _left(groups: Sequence[Group], ours: Mapping[str, Tensor]) -> tuple[Group, ...]:
+    """The groups without what lay in removed blocks; a group that vanished with one keeps all its channels, by agreement."""
+    parts = {group.name: tuple(part for part in group.slices if part.tensor in ours) for group in groups}
+    return tuple(replace(group, slices=parts[group.name]) for group in groups if parts[group.name])
+
+
 def _architecture(
     network: nn.Module,
     groups: Sequence[Group],
-    widths: Sequence[int],
     kept: Kept,
+    removed: tuple[str, ...],
     dense: NetworkSpec | None,
     traced: Traced | None,
 ) -> Architecture:
@@ -117,14 +139,16 @@ def _architecture(
         KeptChannels(
             group=group.name,
             channels=group.channels,
-            indices=kept.indices[group.name],
+            indices=kept.indices.get(group.name, tuple(range(group.channels))),
             slices=group.slices if traced is not None else (),
         )
         for group in groups
     )
+    widths = [len(entry.indices) for entry in entries]
     return Architecture(
         dense=dense,
         kept=entries,
+        removed=removed,
         corrections=traced.corrections(widths) if traced is not None else (),
         network=f"{type(network).__module__}:{type(network).__qualname__}" if traced is not None else "",
         fingerprint=fingerprint(network),

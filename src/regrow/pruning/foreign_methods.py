@@ -34,6 +34,7 @@ from regrow.networks.zoo import NETWORKS
 from regrow.pruning.choice import Traced
 from regrow.pruning.method_results import MethodResult, understood
 from regrow.pruning.method_sources import TORCH_PRUNING, installed, installed_code
+from regrow.pruning.methods import Removed
 from regrow.randomness import generator as generator_of
 from regrow.randomness import seeded_everywhere
 from regrow.table import load
@@ -91,6 +92,7 @@ def run_method(
     seed: int = 0,
     widths: Sequence[int] | None = None,
     scope: str = "group",
+    remove: Removed | None = None,
     dense: NetworkSpec | None = None,
     traced: Traced | None = None,
     more: Mapping[str, Any] | None = None,
@@ -101,10 +103,16 @@ def run_method(
     What a function may name: `network`, `example_inputs`, `fraction` (share to remove), `batches` (call it to read training examples:
     images and labels), `generator`, `seed`, `groups` (the `Group`s that can be pruned), `widths` (channels to keep, by name of the
     group; None where the method finds them), `scope`, and what stands in `more`. torch's, NumPy's and Python's global random numbers
-    are seeded as well. `dense` and `traced` are as for `adopt`; `name` is what errors call the method.
+    are seeded as well.
+
+    Args:
+        remove: what a study expects to go; None for whatever the method removes.
+        dense: how a study builds the network, as for `adopt`.
+        traced: what tracing found, as for `adopt`.
+        name: what errors call the method.
 
     Raises `PruningError` where it needs examples and there are none, where it asks for something else, where it fails (with the place),
-    and where its result is none that can be understood.
+    where its result is none that can be understood, and where it is of another kind than `remove` says.
     """
     name = name or _name_of(function)
     if traced is None and (dense is None or dense.name not in NETWORKS):
@@ -128,9 +136,19 @@ def run_method(
     arguments, keywords = _asked_for(function, name, known)
     with seeded_everywhere(seed, "prune", name):
         result = _called(function, name, arguments, keywords)
-    return understood(
-        copy if result is None else result, name, network, example_inputs, groups=groups, dense=dense, traced=traced
-    )
+    returned = copy if result is None else result
+    found = understood(returned, name, network, example_inputs, groups=groups, dense=dense, traced=traced)
+    _check_kind(name, found, remove)
+    return found
+
+
+def _check_kind(name: str, found: MethodResult, remove: Removed | None) -> None:
+    """Refuse masks where channels should go, and the other way about."""
+    removed = "weights" if found.masks is not None else "channels"
+    if remove is not None and remove != removed:
+        raise PruningError(
+            f'{name} removed {removed}, and the study expects {remove} to go. Write remove = "{removed}" under [prune].'
+        )
 
 
 def _name_of(function: Function) -> str:

@@ -149,13 +149,12 @@ def _masked(case: _Case, masks: Masks, weights: nn.Module | None) -> MethodResul
 
 
 def _of_mapping(case: _Case, result: Mapping[str, Any]) -> MethodResult:
-    shapes = _shapes(case.network.state_dict())
     tensors = {key: value for key, value in result.items() if isinstance(value, Tensor)}
     if len(tensors) == len(result):
         masks = {key: value.cpu() for key, value in tensors.items() if value.dtype == torch.bool and value.ndim > 1}
         if len(masks) == len(result):
             return _masked(case, masks, None)
-        if set(tensors) == set(shapes):
+        if any(value.is_floating_point() for value in tensors.values()):
             return _adopted(
                 case, adopt(case.network, tensors, case.example_inputs, dense=case.dense, traced=case.traced)
             )
@@ -181,7 +180,7 @@ def _of_architecture(case: _Case, architecture: Architecture) -> MethodResult:
 
 
 def _refuse_whole(case: _Case, architecture: Architecture) -> None:
-    if all(len(entry.indices) == entry.channels for entry in architecture.kept):
+    if not architecture.removed and all(len(entry.indices) == entry.channels for entry in architecture.kept):
         raise PruningError(f"{case.name} returned a network that keeps every channel: it removes nothing")
 
 
