@@ -45,6 +45,9 @@ class Method:
     needs_data: bool = False
     """Whether it looks at training examples after the training."""
 
+    needs_gradient: bool = False
+    """Whether it also needs the loss's gradient on them, which costs a backward pass."""
+
     needs_norms: bool = False
     """Whether it reads the scales of norm layers."""
 
@@ -107,6 +110,7 @@ METHODS: Final[Table[Method]] = Table(
             removes=_BOTH,
             scores="weights",
             needs_data=True,
+            needs_gradient=True,
             source="Molchanov et al. 2019, arXiv:1906.10771",
         ),
         "fisher": Method(
@@ -115,6 +119,7 @@ METHODS: Final[Table[Method]] = Table(
             removes=_BOTH,
             scores="weights",
             needs_data=True,
+            needs_gradient=True,
             source="Theis et al. 2018, arXiv:1801.05787",
         ),
         "hessian": Method(
@@ -123,6 +128,7 @@ METHODS: Final[Table[Method]] = Table(
             removes=_BOTH,
             scores="weights",
             needs_data=True,
+            needs_gradient=True,
             seeded=True,
             source="LeCun et al. 1990; Yao et al. 2021, arXiv:2006.00719",
         ),
@@ -195,6 +201,7 @@ METHODS: Final[Table[Method]] = Table(
             scores="weights",
             scope="global",
             needs_data=True,
+            needs_gradient=True,
             source="Lee et al. 2019, arXiv:1810.02340",
         ),
         "grasp": Method(
@@ -204,6 +211,7 @@ METHODS: Final[Table[Method]] = Table(
             scores="weights",
             scope="global",
             needs_data=True,
+            needs_gradient=True,
             source="Wang et al. 2020, arXiv:2002.07376",
         ),
         "synflow": Method(

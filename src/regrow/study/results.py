@@ -16,7 +16,7 @@ from typing import Any
 from regrow.config.study import Study
 from regrow.files import digest, pretty_json, write_atomic
 from regrow.retraining.conventions import CONVENTIONS
-from regrow.retraining.ledger import FORWARD_FLOPS_PER_MAC, training_flops
+from regrow.retraining.ledger import FORWARD_FLOPS_PER_MAC, examples_before, training_flops
 from regrow.study.comparison import Comparison, network_name
 from regrow.study.expansion import Case, Expansion, Run
 from regrow.study.lengths import dense_epochs
@@ -154,6 +154,7 @@ class Collector:
             "nominal_macs": shape.nominal_macs,
             "nominal_params": shape.nominal_params,
             "kept_weights": shape.kept,
+            "replaces_dense": case.comparison.wanted.replaces_dense,
             "peak_activation_bytes": counted.get("peak_activation_bytes"),
             "notes": [*counted.get("notes", []), *self._pruning_notes(case)],
             "scratch_epochs": dict(case.epochs),
@@ -194,7 +195,7 @@ class Collector:
             "test_loss": tested["loss"],
             "validation_accuracy": trained.get("validation_accuracy"),
             "train_accuracy": trained.get("train_accuracy"),
-            "training_flops": 0 if free else training_flops(run.shape.macs, run.comparison.facts.train, epochs),
+            "training_flops": 0 if free else _flops(run, epochs, self.study.train.batch),
             "train_seconds": trained.get("train_seconds"),
             "stage": run.train.key,
         }
@@ -329,6 +330,13 @@ class Collector:
     def _dense_cost(self, comparison: Comparison) -> Row:
         counted = self.store.result(cost_stage(comparison.dense).key) or {}
         return {name: value for name, value in counted.items() if name != "notes"}
+
+
+def _flops(run: Run, epochs: int, batch: int) -> int:
+    """FLOPs of a training; a late ticket leaves the first steps of its first epoch out."""
+    examples = run.comparison.facts.train
+    skipped = examples_before(run.train.settings.get("first_step", 0), examples, batch)
+    return training_flops(run.shape.macs, examples, epochs, skipped)
 
 
 def _columns(run: Run) -> Row:

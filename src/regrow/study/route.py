@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from regrow.retraining.ledger import Ledger, LedgerStage, Spent, fine_tuning, scoring_flops, trained
+from regrow.retraining.arms import ARMS
+from regrow.retraining.ledger import Ledger, LedgerStage, Spent, examples_before, fine_tuning, scoring_flops, trained
 from regrow.study.lengths import dense_epochs, late_step, own_epochs, retrain_epochs, round_epochs
 from regrow.study.pruning_stages import Pruning, own_training_stage, prune_stage, round_stage
 from regrow.study.shape import Shape
@@ -69,12 +70,24 @@ def ledger(ground: Ground, shape: Shape) -> Ledger:
     if wanted.row.while_training:
         stage, own = _OWN.get(wanted.method, "sparsity training"), own_epochs(study, wanted)
         spent.append(trained(stage, macs, examples, own, in_place_of_dense=wanted.replaces_dense))
+    skipped = examples_before(_round_step(ground) or 0, examples, study.train.batch)
     for _ in range(1, wanted.prune.rounds):
-        skipped = (_round_step(ground) or 0) * study.train.batch
         spent.append(trained("rounds", macs, examples, round_epochs(study, wanted), skipped=skipped))
     if wanted.row.needs_data:
-        looked = scoring_flops(macs, min(wanted.prune.examples, examples)) * wanted.prune.rounds
+        passes = 1 if wanted.row.needs_gradient else 0
+        looked = scoring_flops(macs, min(wanted.prune.examples, examples), backwards=passes) * wanted.prune.rounds
         stage = "reconstruction" if wanted.row.kind == "reconstruction" else "scoring"
         spent.append(Spent(stage=stage, flops=looked))
-    spent.append(fine_tuning(shape.macs, examples, retrain_epochs(study)))
+    spent.append(_last_training(ground, shape))
     return tuple(spent)
+
+
+def _last_training(ground: Ground, shape: Shape) -> Spent:
+    """What the pruned network is trained with at the end: the fine-tuning, or the ticket's own run where that is what is judged."""
+    study, examples = ground.study, ground.comparison.facts.train
+    arm = ARMS[study.contrast[0]]
+    if arm.weights != "rewound":
+        return fine_tuning(shape.macs, examples, retrain_epochs(study))
+    step = late_step(study, examples) if arm.budget == "late" else 0
+    skipped = examples_before(step, examples, study.train.batch)
+    return trained("rounds", shape.macs, examples, dense_epochs(study), skipped=skipped)
