@@ -30,6 +30,19 @@ class Plain(nn.Module):
         return x + self.branch(x)
 
 
+class Deep(Plain):
+    """With channels of its own, inside the branch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2 * WIDTH, WIDTH, 3, padding=1)
+        self.first = nn.Conv2d(WIDTH, 2 * WIDTH, 3, padding=1)
+
+    def branch(self, x: Tensor) -> Tensor:
+        made: Tensor = self.conv(self.first(self.norm(x)).relu())
+        return made
+
+
 class InPlace(Plain):
     """The shortcut is added into the branch's own memory."""
 

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -176,3 +177,76 @@ def test_a_correction_that_reaches_into_python_is_refused(path: str) -> None:
     }
     with pytest.raises(ConfigError, match=r"corrections\.0"):
         Architecture.from_json(value)
+
+
+GONE = ("stage3.block2", "stage1.block2")
+
+
+def test_removed_blocks_stand_in_json_only_where_there_are_some(tmp_path: Path) -> None:
+    assert "removed" not in architecture().to_json()
+    without = architecture().without(GONE)
+    assert without.to_json()["removed"] == ["stage1.block2", "stage3.block2"]
+    assert Architecture.from_json(json.loads(json.dumps(without.to_json()))) == without
+    write_architecture(tmp_path / "small.json", without)
+    assert read_architecture(tmp_path / "small.json") == without
+    assert without.fingerprint == architecture().fingerprint
+
+
+def test_the_groups_of_a_removed_block_keep_all_their_channels_and_go_with_it() -> None:
+    without = architecture().without(GONE)
+    assert without.widths == (8, 16, 8, 16, 16, 16, 32, 64, 32)
+    assert [entry.group for entry in without.kept if without.vanishes(entry)] == [
+        "stage1.block2.conv1",
+        "stage3.block2.conv1",
+    ]
+    value = without.to_json()
+    value["kept"][1]["indices"] = [0, 1]
+    with pytest.raises(
+        ConfigError, match=r"kept\.1\.indices.*goes with its block and keeps all its 16 channels; found 2"
+    ):
+        Architecture.from_json(value)
+
+
+def test_the_specification_of_the_small_network_carries_them() -> None:
+    spec = architecture().without(GONE).pruned_spec()
+    assert spec.removed == ("stage1.block2", "stage3.block2") and spec.widths[1] == 16
+    kept = tuple(replace(entry, indices=tuple(range(entry.channels))) for entry in architecture().kept)
+    more = replace(architecture(), dense=replace(DENSE, removed=("stage2.block3",)), kept=kept).without(GONE)
+    assert more.removed == ("stage1.block2", "stage3.block2")
+    assert more.missing == more.pruned_spec().removed == ("stage1.block2", "stage2.block3", "stage3.block2")
+
+
+@pytest.mark.parametrize(
+    ("removed", "said"),
+    [
+        (["stage2.block1"], r"stage2\.block1 is no block of resnet20 that can go whole"),
+        (["classifier"], r"classifier is no block of resnet20.*Known: stage1\.block1"),
+        (["stage1.block2", "stage1.block2"], "named twice"),
+        ([""], "String should match pattern"),
+        (["a b"], "String should match pattern"),
+        ("stage1.block2", "valid array"),
+        ([["stage1.block2"]], "valid string"),
+    ],
+)
+def test_a_strangers_file_that_removes_what_cannot_go_is_refused(removed: object, said: str) -> None:
+    kept_all = [entry | {"indices": list(range(entry["channels"]))} for entry in architecture().to_json()["kept"]]
+    with pytest.raises(ConfigError, match=said):
+        Architecture.from_json(architecture().to_json() | {"kept": kept_all, "removed": removed})
+
+
+def test_a_block_that_the_dense_network_lacks_is_not_removed_again() -> None:
+    kept = tuple(replace(entry, indices=tuple(range(entry.channels))) for entry in architecture().kept)
+    dense = replace(DENSE, removed=("stage1.block2",))
+    with pytest.raises(ConfigError, match="gone already in the network that was pruned"):
+        replace(architecture(), dense=dense, kept=kept, removed=("stage1.block2",))
+
+
+def test_the_small_network_s_specification_counts_a_vanished_group_as_the_zoo_does() -> None:
+    narrow = architecture().pruned_spec()
+    kept = tuple(
+        replace(entry, channels=width, indices=tuple(range(width)))
+        for entry, width in zip(architecture().kept, narrow.widths, strict=True)
+    )
+    again = replace(architecture(), dense=narrow, kept=kept).without(["stage1.block2"])
+    assert again.widths == (8,) * 3 + (16,) * 3 + (32,) * 3
+    assert again.pruned_spec() == architecture().without(["stage1.block2"]).pruned_spec()

@@ -185,6 +185,14 @@ def test_a_block_that_has_two_names_stays() -> None:
     assert found.blocks == () and found.notes == ("blocks.0: it is registered under 2 names",)
 
 
+def test_a_block_that_shares_a_tensor_with_what_stays_stays_too() -> None:
+    network = Around(Plain(), Plain(), Plain())
+    network.blocks[1].conv.weight = network.blocks[0].conv.weight
+    found = find_blocks(network, IMAGES)
+    assert [block.name for block in found.blocks] == ["blocks.2"]
+    assert "blocks.1: its conv.weight is the same tensor as blocks.0.conv.weight, which stays" in found.notes
+
+
 def test_a_network_that_looks_at_numbers_is_watched_with_them() -> None:
     assert [block.name for block in residual_blocks(Counting(Plain()), IMAGES)] == ["blocks.0"]
 

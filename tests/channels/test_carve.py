@@ -12,10 +12,12 @@ from torch import Tensor, nn
 from regrow.channels.architecture import Architecture, KeptChannels
 from regrow.channels.carve import carve, carve_tensors
 from regrow.channels.fingerprint import fingerprint
+from regrow.channels.groups import channel_groups
 from regrow.errors import PruningError
 from regrow.networks.zoo import NETWORKS
 from regrow.pruning.anything import prune_network
 
+from .residual import IMAGES, WIDTH, Around, Deep, silent
 from .traced import Small, x
 from .zoo_networks import SHAPE, numbered, random_architecture, restless, silenced_output, small_spec
 
@@ -349,3 +351,87 @@ def test_what_is_cut_may_be_something_else_than_the_weights() -> None:
     small = carve_tensors(network, architecture, zeros)
     assert not any(tensor.any() for tensor in small.parameters())
     assert shapes[(8, 8)] == 2 and shapes[()] == 0
+
+
+# ------------------------------------------------------------------ whole blocks
+
+
+def cut_and_shortened() -> tuple[nn.Module, Architecture]:
+    """A network of which half of all channels go, and then the middle one of three blocks; all that is left is half."""
+    network = Around(Deep(), Deep(), Deep()).double().eval()
+    architecture = prune_network(network, IMAGES.double(), fraction=0.5).architecture
+    return network, architecture.without(["blocks.1"])
+
+
+def test_a_block_goes_whole_and_the_rest_is_cut() -> None:
+    network, architecture = cut_and_shortened()
+    small, images = carve(network, architecture), torch.randn(2, 3, 8, 8, dtype=torch.float64)
+    assert isinstance(small.get_submodule("blocks.1"), nn.Identity)
+    assert not any(name.startswith("blocks.1.") for name in small.state_dict())
+    stream = architecture.kept[0]
+    assert any(part.tensor == "blocks.1.conv.weight" for part in stream.slices)
+    assert small.get_submodule("blocks.2.first").weight.shape == (WIDTH, WIDTH // 2, 3, 3)
+    narrow = carve(network, replace(architecture, removed=()))
+    with silent(narrow, ["blocks.1.conv"]):
+        assert torch.equal(small(images), narrow(images))
+
+
+def test_a_block_of_the_zoo_goes_whole() -> None:
+    dense = small_spec("preresnet38")
+    network = restless(dense)
+    architecture = random_architecture(network, dense).without(["stage1.block3", "stage2.block2"])
+    small, images = carve(network, architecture), torch.randn(2, *SHAPE, dtype=torch.float64)
+    narrow = carve(network, replace(architecture, removed=()))
+    with silent(narrow, ["stage1.block3.conv3", "stage2.block2.conv3"]):
+        assert torch.equal(small(images), narrow(images))
+    names = [group.name for group in channel_groups(small)]
+    assert len(names) == len(architecture.kept) - 4 and "stage1.block3.conv1" not in names
+    assert fingerprint(network) == architecture.fingerprint
+
+
+def test_a_network_that_lost_blocks_is_carved_again() -> None:
+    dense = replace(small_spec("resnet20"), removed=("stage1.block2",))
+    network = restless(dense)
+    kept = tuple(
+        KeptChannels(group=group.name, channels=group.channels, indices=tuple(range(group.channels)))
+        for group in NETWORKS["resnet20"].groups(dense.width)
+    )
+    kept = (replace(kept[0], indices=(1, 2)), *kept[1:])
+    architecture = Architecture(dense=dense, kept=kept, fingerprint=fingerprint(network), regrow="test")
+    small = carve(network, architecture.without(["stage3.block3"]))
+    assert small.get_submodule("stage1.block1.conv1").weight.shape[0] == 2
+    assert [name for name in NETWORKS["resnet20"].removable if isinstance(small.get_submodule(name), nn.Identity)] == [
+        "stage1.block2",
+        "stage3.block3",
+    ]
+    small(torch.randn(2, *SHAPE, dtype=torch.float64)).sum().backward()
+
+
+def test_hooks_of_a_block_go_with_it() -> None:
+    network, architecture = cut_and_shortened()
+    called: list[int] = []
+    for block in network.blocks:
+        block.register_forward_hook(lambda *_: called.append(1))
+    carve(network, architecture)(torch.randn(2, 3, 8, 8, dtype=torch.float64))
+    assert len(called) == 2
+
+
+def test_a_block_that_shares_a_tensor_with_what_stays_is_refused() -> None:
+    network, architecture = cut_and_shortened()
+    network.blocks[1].norm.weight = network.blocks[0].norm.weight
+    with pytest.raises(PruningError, match=r"blocks\.1\.norm\.weight is the same tensor as blocks\.0\.norm\.weight"):
+        carve(network, architecture, other_weights=True)
+
+
+def test_modes_are_inherited_by_what_stands_in() -> None:
+    network, architecture = cut_and_shortened()
+    network.train()
+    network.blocks[1].eval()
+    small = carve(network, architecture)
+    assert [module.training for module in small.blocks] == [True, False, True]  # type: ignore[union-attr]
+
+
+def test_a_block_that_the_network_lacks_is_refused() -> None:
+    network, architecture = cut_and_shortened()
+    with pytest.raises(PruningError, match=r"Around has no module blocks\.7.*Known: blocks\.0, blocks\.1, blocks\.2"):
+        carve(network, replace(architecture, removed=("blocks.7",)))

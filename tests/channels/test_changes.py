@@ -4,8 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from regrow.channels.architecture import Architecture, KeptChannels
 from regrow.channels.changes import diff, to_widths
 from regrow.errors import PruningError
+from regrow.networks.settings import NetworkSettings
+from regrow.networks.zoo import NETWORKS, dense_spec
 
 from .by_hand import HALF, SLICES, architecture
 
@@ -40,3 +43,26 @@ def test_architectures_of_different_networks_are_not_compared() -> None:
         diff(HALF, architecture(stream=(12, (0,)), inner=(5, (0,))))
     with pytest.raises(PruningError, match="one has inner with 10 channels where the other has no further group"):
         diff(HALF, architecture(SLICES, stream=(12, (0,))))
+
+
+def test_a_group_that_vanished_with_its_block_has_no_width() -> None:
+    spec = dense_spec(NetworkSettings(name="resnet20"), classes=10, shape=(3, 32, 32))
+    kept = tuple(
+        KeptChannels(group=group.name, channels=group.channels, indices=tuple(range(group.channels)))
+        for group in NETWORKS["resnet20"].groups()
+    )
+    dense = Architecture(dense=spec, kept=kept, fingerprint="0" * 64, regrow="test")
+    widths = to_widths(dense.without(["stage1.block2"]))
+    assert list(widths.values()) == [16, 0, 16, 32, 32, 32, 64, 64, 64]
+
+
+def test_blocks_that_only_one_removes_are_told() -> None:
+    first, second = replace(HALF, removed=("a.1", "a.2")), replace(HALF, removed=("a.2", "b"))
+    found = diff(first, second)
+    assert found and found.groups == () and (found.first_removed, found.second_removed) == (("a.1",), ("b",))
+    assert str(found).splitlines() == [
+        "the same channels are kept in all 2 groups",
+        "  only the first removes the blocks a.1",
+        "  only the second removes the blocks b",
+    ]
+    assert not diff(first, first)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 import torch
@@ -16,8 +17,10 @@ from regrow.channels.composition import compose
 from regrow.channels.fingerprint import fingerprint
 from regrow.channels.groups import Slice
 from regrow.errors import PruningError
+from regrow.pruning.anything import prune_network
 
 from .by_hand import HALF, Kept, architecture, cut
+from .residual import IMAGES, Around, Deep
 from .zoo_networks import random_architecture, restless, small_spec
 
 SHAPES = {
@@ -178,3 +181,53 @@ def test_networks_of_the_zoo_stay_networks_of_the_zoo(name: str) -> None:
     once = compose(first, second)
     assert once.dense == spec
     assert fingerprint(carve(network, once)) == fingerprint(carve(small, second))
+
+
+def test_blocks_that_either_removes_are_removed() -> None:
+    spec = small_spec("preresnet38")
+    network = restless(spec)
+    first = random_architecture(network, spec).without(["stage1.block2"])
+    small = carve(network, first)
+    half = tuple(
+        KeptChannels(
+            group=entry.group,
+            channels=len(entry.indices),
+            indices=tuple(range(0 if first.vanishes(entry) else len(entry.indices) // 2, len(entry.indices))),
+        )
+        for entry in first.kept
+    )
+    second = Architecture(dense=first.pruned_spec(), kept=half, fingerprint=fingerprint(small), regrow="test")
+    second = second.without(["stage3.block4"])
+    once = compose(first, second)
+    assert once.removed == ("stage1.block2", "stage3.block4") and once.dense == spec
+    assert fingerprint(carve(network, once)) == fingerprint(carve(small, second))
+    vanished = [entry for entry in once.kept if once.vanishes(entry)]
+    assert len(vanished) == 4 and all(len(entry.indices) == entry.channels for entry in vanished)
+    with pytest.raises(PruningError, match=r"removes stage1\.block2, which the first has removed already"):
+        compose(first, random_architecture(network, spec).without(["stage1.block2"]))
+
+
+def test_traced_networks_lose_blocks_and_channels_in_either_order() -> None:
+    network = Around(Deep(), Deep(), Deep(), Deep()).double().eval()
+    whole = prune_network(network, IMAGES.double(), fraction=0.5).architecture
+    shorter = Architecture(
+        dense=None,
+        kept=tuple(replace(entry, indices=tuple(range(entry.channels))) for entry in whole.kept),
+        network=whole.network,
+        fingerprint=whole.fingerprint,
+        regrow="test",
+        removed=("blocks.1",),
+    )
+    for first in (shorter, whole, whole.without(["blocks.1"])):
+        small = carve(network, first)
+        second = prune_network(small, IMAGES.double(), fraction=0.5).architecture.without(["blocks.2"])
+        once = compose(first, second)
+        assert once.removed == tuple(sorted({*first.removed, "blocks.2"}))
+        assert fingerprint(carve(network, once)) == fingerprint(carve(small, second))
+        assert str(carve(network, once)) == str(carve(small, second))
+
+
+def test_the_outer_of_two_blocks_takes_the_inner_along() -> None:
+    first = replace(architecture(stream=(12, (0, 1))), removed=("a.1.b",))
+    second = replace(architecture(stream=(2, (0,))), removed=("a.1",))
+    assert compose(first, second).removed == ("a.1",)

@@ -15,14 +15,14 @@ import torch
 from torch import nn
 
 from regrow.channels.carve import carve
-from regrow.channels.foreign import carved_shell, first_channels, mended, network_at, prunable_of, traced
+from regrow.channels.foreign import blocks_of, carved_shell, first_channels, mended, network_at, prunable_of, traced
 from regrow.errors import ConfigError, PruningError
 from regrow.networks.build import build
 from regrow.networks.foreign import made_up_images
 from regrow.networks.settings import NetworkSettings
 from regrow.networks.sources import Access, foreign_spec
 from regrow.networks.spec import NetworkSpec
-from regrow.networks.zoo import dense_spec
+from regrow.networks.zoo import NETWORKS, dense_spec
 from regrow.pruning.prune import prune_traced
 from tests.networks.own_nets import NETS, write_nets
 
@@ -167,3 +167,47 @@ def test_a_saved_program_is_traced_and_drawn_small_like_any_other_network(tmp_pa
     assert weight.shape == (10, 8 * 36)
     assert weight.std().item() == pytest.approx(1 / math.sqrt(3 * 8 * 36), rel=0.1)
     assert small.train()(made_up_images(spec)).shape == (2, 10)
+
+
+def test_the_blocks_of_a_network_of_one_s_own_are_found(own: tuple[NetworkSpec, Access]) -> None:
+    assert [block.name for block in blocks_of(*own).blocks] == ["body.0", "body.2"]
+    assert blocks_of(replace(own[0], widths=(16, 32, 32), removed=("body.0",)), own[1]) is blocks_of(*own)
+    spec = dense_spec(NetworkSettings(name="resnet20", width=0.25), classes=5, shape=(3, 8, 8))
+    assert tuple(block.name for block in blocks_of(spec, own[1]).blocks) == NETWORKS["resnet20"].removable
+
+
+def test_what_is_left_has_the_bits_that_it_has_beside_the_removed_blocks(own: tuple[NetworkSpec, Access]) -> None:
+    spec, access = own
+    for widths in ((), spec.widths, (16, 64, 32)):
+        whole = network_at(replace(spec, widths=widths), access, 3, "dense").state_dict()
+        left = network_at(replace(spec, widths=widths, removed=("body.0",)), access, 3, "dense")
+        assert left.state_dict().keys() == {name for name in whole if not name.startswith("body.0.")}
+        assert all(torch.equal(tensor, whole[name]) for name, tensor in left.state_dict().items())
+        assert left(torch.randn(2, *SHAPE)).shape == (2, 10)
+
+
+def test_only_a_residual_block_goes_and_its_groups_go_with_it(own: tuple[NetworkSpec, Access]) -> None:
+    spec, access = own
+    for name in ("stem", "body.1", "nothing"):
+        with pytest.raises(PruningError, match=rf"{name} is no block of nets:build that can go whole.*Known: body\.0"):
+            network_at(replace(spec, removed=(name,)), access, 0)
+    with pytest.raises(
+        ConfigError, match=r"body\.0\.conv1 goes with its block and keeps all its 64 channels; found 32"
+    ):
+        network_at(replace(spec, widths=(32, 32, 32), removed=("body.0",)), access, 0)
+
+
+def test_an_architecture_without_a_block_is_carved_and_its_specification_builds_the_same(
+    own: tuple[NetworkSpec, Access],
+) -> None:
+    spec, access = own
+    dense = network_at(spec, access, 3, "dense").eval()
+    architecture = prune_traced(dense, traced(spec, access).tracing, spec, "l1", (16, 64, 32), 0).without(["body.0"])
+    small = carve(dense, architecture)
+    fresh = network_at(architecture.pruned_spec(), access, 4)
+    assert str(small.train()) == str(fresh)
+    shell = carved_shell(architecture, access)
+    shell.load_state_dict(small.state_dict())
+    images = torch.randn(2, *SHAPE)
+    assert torch.equal(shell.eval()(images), small.eval()(images))
+    assert mended(architecture.pruned_spec(), access) == mended(replace(spec, widths=(16, 64, 32)), access)

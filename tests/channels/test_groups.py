@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from regrow.channels.groups import Group, Slice, channel_groups, check_groups, keep_masks
+from regrow.channels.groups import Group, Slice, channel_groups, check_groups, keep_masks, surviving
 from regrow.errors import PruningError
 from regrow.networks.build import build
+from regrow.networks.without import remove_blocks
 from regrow.networks.zoo import NETWORKS
 
 from .zoo_networks import small_spec
@@ -53,3 +54,20 @@ def test_masks_of_concatenated_groups_meet_on_one_axis() -> None:
     assert masks["a.weight"][0].tolist() == [True, False, True]
     assert masks["b.weight"][1].tolist() == [True, False, True, False, True]
     assert 0 not in masks["b.weight"]
+
+
+def test_what_lies_in_removed_blocks_is_left_out() -> None:
+    group = Group("a", 4, (Slice("b.1.w", 0), Slice("c.w", 0), Slice("b.1.v", 1), Slice("b.10.w", 1)), producers=2)
+    (left,) = surviving([group], ["b.1"])
+    assert left == Group("a", 4, (Slice("c.w", 0), Slice("b.10.w", 1)), producers=1)
+    assert surviving([group], ["b", "c"]) == ()
+    assert surviving([group], []) == (group,)
+
+
+def test_a_network_declares_the_groups_of_the_blocks_that_are_left() -> None:
+    network = build(small_spec("resnet20"), 0)
+    names = [group.name for group in channel_groups(network)]
+    remove_blocks(network, ["stage1.block2"])
+    assert [group.name for group in channel_groups(network)] == [
+        name for name in names if name != "stage1.block2.conv1"
+    ]

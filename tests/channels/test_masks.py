@@ -133,3 +133,14 @@ def test_axes_that_no_group_touches_are_left_out() -> None:
         "outer.weight": [1],
     }
     assert masks["inner.bias"][0].tolist() == [True, *[False] * 8, True]
+
+
+def test_tensors_of_removed_blocks_have_no_masks_and_cannot_be_shown_as_zeros() -> None:
+    spec = small_spec("resnet20")
+    network = restless(spec)
+    architecture = random_architecture(network, spec)
+    without = architecture.without(["stage2.block2"])
+    names = {name for name in axis_masks(network, architecture) if name.startswith("stage2.block2.")}
+    assert names and axis_masks(network, without).keys() == axis_masks(network, architecture).keys() - names
+    with pytest.raises(PruningError, match=r"removes whole blocks \(stage2\.block2"):
+        mask_only(network, without)

@@ -23,8 +23,10 @@ from regrow.errors import PruningError
 from regrow.networks.build import build
 from regrow.networks.settings import NetworkSettings
 from regrow.networks.zoo import dense_spec
+from regrow.pruning.anything import prune_network
 from regrow.randomness import seeded
 
+from .residual import IMAGES, Around, Deep
 from .width_by_hand import between, named_tensors, shapes, unlike
 from .zoo_networks import random_architecture
 
@@ -420,3 +422,26 @@ def test_modes_dtypes_and_frozen_parameters_are_the_factorys() -> None:
     assert not fresh.training
     assert fresh[0].weight.dtype == torch.bfloat16
     assert [tensor.requires_grad for tensor in named_tensors(fresh).values()] == [False, True, True, True]
+
+
+def test_removed_blocks_are_drawn_and_dropped_so_that_the_rest_has_the_same_bits() -> None:
+    def factory() -> nn.Module:
+        return Around(Deep(), Deep(), Deep())
+
+    with seeded(0):
+        architecture = prune_network(factory(), IMAGES, fraction=0.5).architecture
+    without = architecture.without(["blocks.1"])
+    whole, left = regrow(replace(without, removed=()), factory, 3).state_dict(), regrow(without, factory, 3)
+    assert isinstance(left.get_submodule("blocks.1"), nn.Identity)
+    assert left.state_dict().keys() == {name for name in whole if not name.startswith("blocks.1.")}
+    assert all(torch.equal(tensor, whole[name]) for name, tensor in left.state_dict().items())
+    left(torch.randn(2, 3, 8, 8)).sum().backward()
+
+
+def test_a_network_of_the_zoo_is_built_without_its_removed_blocks() -> None:
+    spec = dense_spec(NetworkSettings(name="resnet20", width=0.25), classes=5, shape=(2, 8, 8))
+    dense = build(spec, 0)
+    architecture = random_architecture(dense, spec).without(["stage2.block2"])
+    fresh = regrow(architecture, lambda: dense, 3, "scratch")
+    assert fingerprint(fresh) == fingerprint(build(architecture.pruned_spec(), 3, "scratch"))
+    assert isinstance(fresh.get_submodule("stage2.block2"), nn.Identity)

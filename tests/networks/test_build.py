@@ -49,3 +49,31 @@ def test_the_meta_device_of_a_caller_does_not_leak_into_a_network_with_weights()
     with torch.device("meta"):
         network = build(spec_of("resnet20", width=0.25), 0)
     assert not any(parameter.is_meta for parameter in network.parameters())
+
+
+def test_what_is_left_has_the_bits_that_it_has_beside_the_removed_blocks() -> None:
+    spec = spec_of("preresnet38", width=0.25)
+    narrow = replace(spec, widths=tuple(max(1, width - 1) for width in spec.widths))
+    removed = ("stage1.block3", "stage3.block2")
+    gone = {f"{block}.conv{number}" for block in removed for number in (1, 2)}
+    names = [group.name for group in NETWORKS[spec.name].groups(0.25)]
+    widths = tuple(
+        dense if name in gone else few for name, dense, few in zip(names, spec.widths, narrow.widths, strict=True)
+    )
+    whole = build(replace(narrow, widths=widths), 3).state_dict()
+    left = build(replace(narrow, widths=widths, removed=removed), 3).state_dict()
+    assert all(torch.equal(tensor, whole[name]) for name, tensor in left.items())
+    assert whole.keys() - left.keys() == {name for name in whole if name.startswith(removed)}
+
+
+def test_the_blueprint_lacks_the_removed_blocks_too() -> None:
+    spec = replace(spec_of("resnet20", width=0.25), removed=("stage1.block1", "stage2.block3"))
+    assert [name for name, _ in blueprint(spec).named_parameters()] == [
+        name for name, _ in build(spec, 0).named_parameters()
+    ]
+    assert isinstance(blueprint(spec).get_submodule("stage2.block3"), torch.nn.Identity)
+
+
+def test_a_network_without_any_block_that_can_go_still_computes() -> None:
+    spec = replace(spec_of("resnet20", width=0.25), removed=NETWORKS["resnet20"].removable)
+    assert build(spec, 0)(torch.randn(2, 3, 32, 32)).shape == (2, 10)

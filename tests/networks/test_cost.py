@@ -192,3 +192,11 @@ def test_a_network_that_looks_at_numbers_is_counted_all_the_same_and_left_as_it_
 @pytest.mark.parametrize("looks", [False, True])
 def test_both_products_of_attention_are_counted(looks: bool) -> None:
     assert cost_of(Attention(looks), (2, 5, 8)).macs == 2 * 2 * 5 * 5 * 8
+
+
+def test_a_removed_block_costs_nothing() -> None:
+    spec = spec_of("resnet20")
+    dense, left = cost(spec), cost(replace(spec, removed=("stage1.block2", "stage3.block3")))
+    # Two 3 x 3 convolutions each: 16 to 16 channels on 32 x 32, and 64 to 64 on 8 x 8; batch norms have two numbers a channel.
+    assert dense.macs - left.macs == 2 * 9 * 16 * 16 * 32 * 32 + 2 * 9 * 64 * 64 * 8 * 8
+    assert dense.params - left.params == 2 * (9 * 16 * 16 + 2 * 16) + 2 * (9 * 64 * 64 + 2 * 64)

@@ -6,8 +6,10 @@ from regrow.networks.layouts import (
     dense_layers,
     densenet_groups,
     preresnet_groups,
+    preresnet_removable,
     residual_blocks,
     resnet_groups,
+    resnet_removable,
     scaled,
     vgg_groups,
 )
@@ -77,3 +79,16 @@ def test_densenet_bc100_halves_in_its_transitions_and_has_bottlenecks_four_times
 
 def test_bottlenecks_halve_the_layers_of_a_dense_block() -> None:
     assert dense_layers(100, bottleneck=False) == 2 * dense_layers(100, bottleneck=True)
+
+
+def test_resnet_s_blocks_that_do_not_halve_the_image_can_go() -> None:
+    names = resnet_removable(56)
+    assert len(names) == 27 - 2
+    assert names[0] == "stage1.block1" and names[9:11] == ("stage2.block2", "stage2.block3")
+    assert not {"stage2.block1", "stage3.block1"} & set(names)
+
+
+def test_preresnet_s_first_block_of_each_stage_widens_the_stream_and_stays() -> None:
+    names = preresnet_removable(164)
+    assert len(names) == 54 - 3
+    assert names[0] == "stage1.block2" and names[-1] == "stage3.block18"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -95,3 +96,26 @@ def test_wrong_options_and_origins_are_named(change: dict[str, Any], key: str, r
         NetworkSpec.from_json(FOREIGN | change)
     ((found),) = error.value.faults
     assert found.key == key and rule in found.rule
+
+
+def test_removed_blocks_stand_in_json_only_where_there_are_some() -> None:
+    spec = spec_of("resnet20")
+    assert "removed" not in spec.to_json()
+    without = replace(spec, removed=("stage3.block2", "stage1.block1"))
+    assert without.to_json() == spec.to_json() | {"removed": ["stage1.block1", "stage3.block2"]}
+    assert NetworkSpec.from_json(json.loads(json.dumps(without.to_json()))) == without
+
+
+def test_the_order_in_which_removed_blocks_are_named_does_not_matter() -> None:
+    names = ("stage3.block10", "stage3.block9")
+    spec = spec_of("resnet20")
+    assert replace(spec, removed=names) == replace(spec, removed=names[::-1])
+    read = NetworkSpec.from_json(spec.to_json() | {"removed": list(names)})
+    assert read.removed == ("stage3.block9", "stage3.block10")
+
+
+@pytest.mark.parametrize("name", ["", "a..b", ".a", "a.", "a b", "a" * 1001, 3])
+def test_what_is_no_name_of_a_module_is_refused(name: object) -> None:
+    with pytest.raises(ConfigError) as error:
+        NetworkSpec.from_json(spec_of("resnet20").to_json() | {"removed": ["stage1.block1", name]})
+    assert [fault.key for fault in error.value.faults] == ["removed.1"]

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from regrow.errors import PruningError
-from regrow.networks.without import remove_blocks, stand_ins
+from regrow.networks.without import remove_blocks, shared_tensors, stand_ins
 
 
 def network() -> nn.Module:
@@ -59,3 +59,14 @@ def test_what_cannot_go_is_refused_before_anything_is_changed(names: list[str], 
     with pytest.raises(PruningError, match=message):
         remove_blocks(one, names)
     assert str(one) == str(network())
+
+
+def test_a_tensor_that_two_removed_blocks_share_is_no_hindrance_and_one_that_stays_is() -> None:
+    one = network()
+    line = one.get_submodule("line")
+    line[0].weight = line[1].weight  # type: ignore[index]
+    assert shared_tensors(one, ("line.0",)) == {"line.0.weight": "line.1.weight"}
+    assert shared_tensors(one, ("line.0", "line.1")) == {} == shared_tensors(one, ())
+    with pytest.raises(PruningError, match=r"line\.0\.weight is the same tensor as line\.1\.weight, which stays"):
+        remove_blocks(one, ["line.0"])
+    remove_blocks(one, ["line.0", "line.1"])

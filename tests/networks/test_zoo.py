@@ -77,3 +77,30 @@ def test_specifications_and_layouts_are_read_without_torch() -> None:
 def test_a_specification_is_built_for_the_classes_and_images_of_the_data() -> None:
     spec = spec_of("resnet20", classes=100)
     assert (spec.classes, spec.shape, spec.width) == (100, CIFAR, 1.0)
+
+
+def test_a_block_that_can_go_may_be_removed() -> None:
+    check(replace(spec_of("resnet20"), removed=NETWORKS["resnet20"].removable))
+
+
+@pytest.mark.parametrize(
+    ("name", "removed", "key", "said"),
+    [
+        ("resnet20", ("stage2.block1",), "removed.0", "stage2.block1 is no block of resnet20 that can go whole"),
+        ("resnet20", ("stage1.block1", "stage1.block1"), "removed.1", "named twice"),
+        ("resnet20", ("stage1.block1.conv1",), "removed.0", "no block of resnet20"),
+        ("vgg11", ("features.conv1",), "removed.0", "no shortcut passes a layer by"),
+        ("preresnet20", ("stage1.block3",), "removed.0", "Did you mean 'stage1.block2'"),
+    ],
+)
+def test_what_cannot_go_is_a_fault(name: str, removed: tuple[str, ...], key: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said) as error:
+        check(replace(spec_of(name), removed=removed))
+    assert error.value.faults[0].key == key
+
+
+def test_groups_of_a_removed_block_have_no_width_of_their_own() -> None:
+    spec = spec_of("resnet20")
+    with pytest.raises(ConfigError, match=r"stage1\.block1\.conv1 goes with its block.*16; found 8"):
+        check(replace(spec, widths=(8, *spec.widths[1:]), removed=("stage1.block1",)))
+    check(replace(spec, widths=(16, 8, *spec.widths[2:]), removed=("stage1.block1",)))

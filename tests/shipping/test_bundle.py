@@ -23,6 +23,7 @@ from regrow.errors import ConfigError, StoreError
 from regrow.shipping.bundle import load, save
 from regrow.shipping.record import ARCHITECTURE, FILES, RECORD, WEIGHTS, stored_file
 
+from ..channels.residual import IMAGES, Around, Deep
 from ..channels.zoo_networks import SHAPE, random_architecture, restless, small_spec
 from .small_networks import Tied, Tiny, images, tied, tiny, tokens
 
@@ -319,3 +320,68 @@ def test_a_dense_network_is_not_saved_as_the_small_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="Save the small network, not the dense one"):
         save(Tiny(), tiny()[1], tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
+
+
+def shortened() -> tuple[nn.Module, Architecture]:
+    """A network of which half of all channels went, and one block of three, with norm statistics of its own."""
+    network = Around(Deep(), Deep(), Deep())
+    network(torch.randn(4, 3, 8, 8))
+    architecture = regrow.prune(network.eval(), IMAGES, fraction=0.5).architecture.without(["blocks.1"])
+    return carve(network, architecture), architecture
+
+
+def factory() -> nn.Module:
+    return Around(Deep(), Deep(), Deep())
+
+
+def test_a_network_without_a_block_comes_back_equal_and_trains(tmp_path: Path) -> None:
+    small, architecture = shortened()
+    dense = factory()
+    before = str(dense)
+    again = load(save(small, architecture, tmp_path / "bundle"), lambda: dense)
+    assert str(again) == str(small) and str(dense) == before
+    assert fingerprint(again) == fingerprint(small)
+    given = torch.randn(2, 3, 8, 8)
+    assert torch.equal(again(given), small(given))
+    assert "blocks.1" not in " ".join(load_file(tmp_path / "bundle" / WEIGHTS))
+    again.train()(given).sum().backward()
+
+
+def test_a_network_of_the_zoo_without_a_block_needs_no_factory(tmp_path: Path) -> None:
+    spec = small_spec("preresnet38")
+    network = restless(spec)
+    architecture = random_architecture(network, spec).without(["stage1.block2", "stage3.block3"])
+    small = carve(network, architecture)
+    again = load(save(small, architecture, tmp_path / "bundle"))
+    assert str(again) == str(small) and fingerprint(again) == fingerprint(small)
+
+
+@pytest.mark.parametrize(
+    ("removed", "message"),
+    [
+        (("blocks.9",), r"removes what the factory's network lacks: Around has no module blocks\.9"),
+        (("blocks.0",), "the factory builds another network"),
+        (("head",), "the factory builds another network"),
+        ((), "the factory builds another network"),
+    ],
+)
+def test_a_strangers_architecture_with_other_blocks_is_refused(
+    tmp_path: Path, removed: tuple[str, ...], message: str
+) -> None:
+    small, architecture = shortened()
+    folder = save(small, architecture, tmp_path / "bundle")
+    other = replace(architecture, removed=()).without(removed)
+    write_architecture(folder / ARCHITECTURE, other)
+    vouch(folder)
+    with pytest.raises(ConfigError, match=message):
+        load(folder, factory)
+
+
+def test_a_network_that_still_has_the_block_is_not_saved_as_the_small_one(tmp_path: Path) -> None:
+    network = factory()
+    architecture = regrow.prune(network, IMAGES, fraction=0.5).architecture.without(["blocks.1"])
+    narrow = carve(network, replace(architecture, removed=()))
+    with pytest.raises(
+        ConfigError, match=r"removes the block blocks\.1, so an Identity must stand there; found a Deep"
+    ):
+        save(narrow, architecture, tmp_path / "bundle")

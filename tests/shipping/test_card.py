@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from regrow.channels.carve import carve
+from regrow.networks.cost import cost
 from regrow.shipping.bundle import save
 
 from ..channels.zoo_networks import random_architecture, restless, small_spec
@@ -40,3 +41,14 @@ def test_the_hub_reads_its_first_block(tmp_path: Path) -> None:
     folder = save(*tiny(), tmp_path / "bundle")
     found = hub.ModelCard.load(folder / "README.md").data.to_dict()
     assert found == {"library_name": "regrow", "tags": ["regrow", "pruning", "structured-pruning", "pytorch"]}
+
+
+def test_blocks_that_are_gone_stand_in_it_and_count(tmp_path: Path) -> None:
+    dense = small_spec("resnet20")
+    network = restless(dense)
+    architecture = random_architecture(network, dense).without(["stage1.block2"])
+    text = (save(carve(network, architecture), architecture, tmp_path / "bundle") / "README.md").read_text()
+    assert "Blocks that are gone whole, an identity in their place: `stage1.block2`." in text
+    assert "| `stage1.block2.conv1` | 4 | 0 | 100.0% |" in text
+    params = cost(dense).params, cost(architecture.pruned_spec()).params
+    assert f"| parameters | {params[0]:,} | {params[1]:,} |" in text

@@ -9,7 +9,7 @@ from torch import nn
 from regrow.channels.carve import carve
 from regrow.errors import ConfigError
 from regrow.shipping.bundle import save
-from regrow.shipping.fits import check_dense, check_small
+from regrow.shipping.fits import check_dense, check_small, left_corrections, without_removed
 from regrow.shipping.record import Record, read_record
 from regrow.shipping.tensors import rows_of
 
@@ -114,3 +114,24 @@ def test_a_record_whose_shapes_do_not_follow_from_the_architecture_is_refused(re
     fewer = replace(architecture.kept[0], indices=(0, 1, 2, 3))
     with pytest.raises(ConfigError, match="do not follow from the architecture"):
         check_dense(Tiny(), record, replace(architecture, kept=(fewer, architecture.kept[1])))
+
+
+def test_numbers_of_modules_that_are_gone_are_not_looked_for() -> None:
+    network, architecture = tiny()
+    assert {one.module for one in left_corrections(architecture)} == {"conv1", "bn1", "conv2", "norm", "head", ""}
+    gone = replace(architecture, removed=("bn1",))
+    assert {one.module for one in left_corrections(gone)} == {"conv1", "conv2", "norm", "head", ""}
+    with pytest.raises(ConfigError, match="an Identity must stand there; found a BatchNorm2d"):
+        check_small(network, rows_of(network), gone)
+
+
+def test_the_factory_s_network_is_looked_at_without_the_removed_blocks_and_stays_whole(record: Record) -> None:
+    network, architecture = tiny()
+    assert without_removed(network, record, architecture) is network
+    shell = without_removed(network, record, replace(architecture, removed=("bn1",)))
+    assert isinstance(shell.get_submodule("bn1"), nn.Identity) and isinstance(
+        network.get_submodule("bn1"), nn.BatchNorm2d
+    )
+    assert all(one is other for one, other in zip(shell.head.parameters(), network.head.parameters(), strict=True))
+    with pytest.raises(ConfigError, match="has no module bn7"):
+        without_removed(network, record, replace(architecture, removed=("bn7",)))

@@ -112,3 +112,11 @@ def test_modules_are_listed_with_class_and_mode() -> None:
     rows = {row.name: (row.kind, row.training) for row in modules_of(network)}
     assert rows[""] == ("Tiny", True) and rows["bn1"] == ("BatchNorm2d", False)
     assert class_label(network) == "tests.shipping.small_networks:Tiny"
+
+
+def test_what_lies_in_removed_blocks_is_no_group_of_the_bundle() -> None:
+    dense = small_spec("resnet20")
+    architecture = random_architecture(blueprint(dense), dense)
+    names = [group.name for group in groups_of(architecture)]
+    left = [group.name for group in groups_of(architecture.without(["stage1.block2"]))]
+    assert left == [name for name in names if name != "stage1.block2.conv1"]

@@ -25,6 +25,7 @@ import functools
 import importlib.metadata
 import itertools
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NoReturn
@@ -138,7 +139,16 @@ class Architecture:
 
     def vanishes(self, entry: KeptChannels) -> bool:
         """Whether a group of this architecture lies whole in blocks that are missing, so that none of its channels is left."""
-        return all(inside(name, self.missing) for name in [part.tensor for part in entry.slices] or [entry.group])
+        return _lies_in(entry, self.missing)
+
+    def without(self, blocks: Iterable[str]) -> Architecture:
+        """The same, with these blocks removed as well; groups that vanish with them keep all their channels."""
+        removed = tuple({*self.removed, *blocks})
+        kept = tuple(
+            replace(entry, indices=tuple(range(entry.channels))) if _lies_in(entry, removed) else entry
+            for entry in self.kept
+        )
+        return replace(self, kept=kept, removed=removed)
 
     def pruned_spec(self) -> NetworkSpec:
         """The small network: it can be built, priced and trained from scratch without the dense one.
@@ -150,7 +160,16 @@ class Architecture:
                 f"the dense network ({self.network or 'of unknown class'}) was handed over as an object, so only its owner can "
                 "build it: use regrow.regrow(architecture, factory, seed=...) with the function that builds it."
             )
-        return replace(self.dense, widths=self.widths, removed=self.missing)
+        widths = self.widths
+        if (
+            self.missing and self._declares_groups()
+        ):  # a group that vanished counts as in the zoo, however narrow it was before
+            groups = NETWORKS[self.dense.name].groups(self.dense.width)
+            widths = tuple(
+                group.channels if self.vanishes(entry) else len(entry.indices)
+                for entry, group in zip(self.kept, groups, strict=True)
+            )
+        return replace(self.dense, widths=widths, removed=self.missing)
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON types; `from_json` gives an equal value back."""
@@ -303,6 +322,11 @@ def _zoo_faults(dense: NetworkSpec | None, kept: tuple[KeptChannels, ...]) -> li
             faults.append(_fault(f"{key}.channels", f"{group.name} had {channels} channels; found {entry.channels}"))
         faults.extend(_index_faults(key, entry))
     return faults
+
+
+def _lies_in(entry: KeptChannels, removed: tuple[str, ...]) -> bool:
+    """Whether all of a group lies in blocks that are removed; the groups of the zoo are named by a module in their block."""
+    return all(inside(name, removed) for name in [part.tensor for part in entry.slices] or [entry.group])
 
 
 def _removed_faults(architecture: Architecture) -> list[Fault]:

@@ -25,7 +25,7 @@ from regrow.channels.identities import lively, no_identities, no_stand_ins
 from regrow.channels.onmeta import as_call, forget, meta_copy, moved, sharing_copy
 from regrow.errors import PruningError, did_you_mean
 from regrow.networks.removed import inside
-from regrow.networks.without import stand_ins
+from regrow.networks.without import shared_tensors, stand_ins
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,9 @@ def find_blocks(network: nn.Module, example_inputs: Any) -> Blocks:
     calls = _watched(network, inputs, run)
     found, notes = _sorted_out(network, calls)
     ends = {call.name: call.ends for call in found}
-    refused = no_identities(_copy(network), run, ends)
+    refused = _sharing(network, ends)
+    ends = {name: own for name, own in ends.items() if name not in refused}
+    refused |= no_identities(_copy(network), run, ends)
     ends = _innermost({name: own for name, own in ends.items() if name not in refused}, refused)
     refused |= no_stand_ins(lambda: _copy(network), run, ends)
     blocks = tuple(Block(name, tuple(own)) for name, own in ends.items() if name not in refused)
@@ -195,6 +197,16 @@ def _no_block(call: Call, times: int, names: int) -> str:
     if names > 1:
         return f"it is registered under {names} names"
     return "" if call.alone else "it is called with more than its input, which an identity would not take"
+
+
+def _sharing(network: nn.Module, names: Iterable[str]) -> dict[str, str]:
+    """Blocks whose tensors are used outside them, too."""
+    found = {}
+    for name in names:
+        if shared := shared_tensors(network, (name,)):
+            own, other = next(iter(shared.items()))
+            found[name] = f"its {own.removeprefix(name + '.')} is the same tensor as {other}, which stays"
+    return found
 
 
 def _innermost(ends: dict[str, list[str]], refused: dict[str, str]) -> dict[str, list[str]]:

@@ -52,11 +52,9 @@ def carve_tensors(
     masks = axis_masks(network, architecture)
     modules = dict(network.named_modules(remove_duplicate=False))
     memo: dict[int, Any] = {id(modules[name]): one for name, one in stand_ins(network, architecture.removed).items()}
-    needed = _outside(network, architecture.removed)
     for name, tensor in named_tensors(network).items():
-        if id(tensor) not in needed:
-            continue
-        memo[id(tensor)] = _as_before(cut(tensor, masks.get(name, {})), tensor)
+        if not inside(name, architecture.removed):
+            memo[id(tensor)] = _as_before(cut(tensor, masks.get(name, {})), tensor)
     try:
         small = duplicate(network, memo)
     except Exception as error:
@@ -68,12 +66,6 @@ def carve_tensors(
     corrections = [one for one in architecture.corrections if not inside(one.module, architecture.removed)]
     _resize(network, small, masks, corrections)
     return small
-
-
-def _outside(network: nn.Module, removed: Sequence[str]) -> set[int]:
-    """The tensors that are left when blocks go, by their ids; one that a block shares with the rest of the network is."""
-    named = [*network.named_parameters(remove_duplicate=False), *network.named_buffers(remove_duplicate=False)]
-    return {id(tensor) for name, tensor in named if not inside(name, removed)}
 
 
 def _as_before(block: Tensor, tensor: Tensor) -> Tensor:

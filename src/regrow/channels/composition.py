@@ -62,15 +62,6 @@ def _outside(entries: Iterable[KeptChannels], missing: Sequence[str]) -> list[Ke
     ]
 
 
-def _lies_in(entry: KeptChannels, removed: Sequence[str]) -> bool:
-    return all(inside(part.tensor, removed) for part in entry.slices)
-
-
-def _as_dense(entry: KeptChannels) -> KeptChannels:
-    """An entry that keeps all its channels: they vanish with their block."""
-    return replace(entry, indices=tuple(range(entry.channels)))
-
-
 def _outermost(removed: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in removed if not inside(name, [other for other in removed if other != name]))
 
@@ -203,21 +194,19 @@ def _with_slices(architecture: Architecture) -> tuple[KeptChannels, ...]:
 def _composed(
     first: Architecture, second: Architecture, kept: Sequence[KeptChannels], added: Sequence[KeptChannels]
 ) -> Architecture:
-    removed = _outermost((*first.removed, *second.removed))
-    kept = [_as_dense(entry) if _lies_in(entry, removed) else entry for entry in kept]
     declared = not any(entry.slices for entry in first.kept) and not added
     if declared:
         kept = [replace(entry, slices=()) for entry in kept]
     traced_zoo = not declared and first.dense is not None and ":" not in first.dense.name
-    return Architecture(
+    composed = Architecture(
         dense=None if traced_zoo else first.dense,
         kept=(*kept, *added),
         corrections=_corrections(first.corrections, second.corrections),
         network=first.network,
-        removed=removed,
         fingerprint=first.fingerprint,
         regrow=second.regrow,
     )
+    return composed.without(_outermost((*first.removed, *second.removed)))
 
 
 def _corrections(first: Iterable[Correction], second: Iterable[Correction]) -> tuple[Correction, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from torch import nn
 
 from regrow.errors import PruningError, did_you_mean
-from regrow.networks.removed import removed_faults
+from regrow.networks.removed import inside, removed_faults
 
 
 def remove_blocks(network: nn.Module, removed: Iterable[str]) -> None:
@@ -23,8 +23,8 @@ def remove_blocks(network: nn.Module, removed: Iterable[str]) -> None:
 def stand_ins(network: nn.Module, removed: Iterable[str]) -> dict[str, nn.Identity]:
     """What takes the place of each block, in the mode (train or eval) that the block is in.
 
-    Raises `PruningError` for a name that no module of the network has, and for blocks inside each other. Whether a block's
-    shortcut is the identity cannot be seen here: see `regrow.channels.blocks`.
+    Raises `PruningError` for a name that no module of the network has, for blocks inside each other, and for a block that shares
+    a tensor with what stays. Whether a block's shortcut is the identity cannot be seen here: see `regrow.channels.blocks`.
     """
     names = tuple(removed)
     for _, rule in removed_faults(names):
@@ -35,7 +35,20 @@ def stand_ins(network: nn.Module, removed: Iterable[str]) -> dict[str, nn.Identi
             raise PruningError(
                 f"{type(network).__name__} has no module {name}, so it cannot be removed. {_near(name, modules)}"
             )
+    for name, other in shared_tensors(network, names).items():
+        raise PruningError(
+            f"{name} is the same tensor as {other}, which stays, so its block cannot be removed. Untie the two, or keep the block."
+        )
     return {name: nn.Identity().train(modules[name].training) for name in names}
+
+
+def shared_tensors(network: nn.Module, names: tuple[str, ...]) -> dict[str, str]:
+    """Tensors inside the named blocks that are registered outside them as well: one name in there, and one out here."""
+    if not names:
+        return {}
+    named = [*network.named_parameters(remove_duplicate=False), *network.named_buffers(remove_duplicate=False)]
+    staying = {id(tensor): name for name, tensor in named if not inside(name, names)}
+    return {name: staying[id(tensor)] for name, tensor in named if id(tensor) in staying and inside(name, names)}
 
 
 def _near(name: str, modules: Mapping[str, nn.Module]) -> str:
