@@ -215,6 +215,38 @@ def test_a_lacking_tensor_that_no_block_explains_is_refused() -> None:
         adopt(resnet18(), tensors, IMAGES)
 
 
+class Tied(nn.Module):
+    """Tokens to scores of the next token; the last layer's weight is the embedding's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.hidden, self.out = nn.Embedding(11, 8), nn.Linear(8, 16), nn.Linear(16, 8)
+        self.head = nn.Linear(8, 11, bias=False)
+        self.head.weight = self.embed.weight
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """[N, T] to [N, T, 11]."""
+        stream = self.embed(tokens)
+        scores: Tensor = self.head(stream + self.out(self.hidden(stream).relu()))
+        return scores
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_tied_weights_stay_tied(turned: bool) -> None:
+    torch.manual_seed(0)
+    network, tokens = Tied().eval(), torch.arange(11).view(1, 11)
+    small, architecture = regrow.prune(network, tokens, fraction=0.5)
+    tensors = small.state_dict()
+    if turned:
+        axes = {"embed.weight": 1, "head.weight": 1, "hidden.weight": 1, "out.weight": 0, "out.bias": 0}
+        small.load_state_dict(tensors | {name: tensors[name].flip(axis) for name, axis in axes.items()})
+    adopted = adopt(network, small, tokens)
+    assert adopted.architecture == architecture and not adopted.trained
+    assert adopted.network.head.weight is adopted.network.embed.weight  # type: ignore[union-attr]
+    with torch.no_grad():
+        torch.testing.assert_close(adopted.network(tokens), small(tokens), rtol=0, atol=1e-6)
+
+
 def test_both_networks_are_left_as_they_are() -> None:
     network, spec = zoo("resnet20")
     small, _ = adopt_half(network, spec)

@@ -20,6 +20,7 @@ from regrow.channels.blocks import residual_blocks
 from regrow.channels.carve import carve
 from regrow.channels.fingerprint import fingerprint
 from regrow.channels.groups import channel_groups
+from regrow.channels.masks import named_tensors
 from regrow.channels.pauses import no_collection
 from regrow.channels.trace import trace
 from regrow.errors import PruningError
@@ -80,7 +81,9 @@ def adopt(
     if not declared and traced is None:
         traced = trace(network, example_inputs)
     groups = channel_groups(network) if traced is None or declared else traced.groups
-    found, ours = _tensors(small), network.state_dict()
+    ours, found = _tensors(network), _tensors(small)
+    aliases = set(ours) - set(named_tensors(network))
+    ours, found = ({name: one[name] for name in one if name not in aliases} for one in (ours, found))
     removed = _removed(network, example_inputs, ours, found)
     ours = {name: tensor for name, tensor in ours.items() if not inside(name, removed)}
     left = _left(groups, ours)
@@ -103,10 +106,9 @@ def adopt(
 
 
 def _tensors(small: nn.Module | Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {
-        name: tensor.detach()
-        for name, tensor in (small.state_dict() if isinstance(small, nn.Module) else small).items()
-    }
+    """What is saved of a network."""
+    state = small.state_dict() if isinstance(small, nn.Module) else small
+    return {name: tensor.detach() for name, tensor in state.items() if isinstance(tensor, Tensor)}
 
 
 def _removed(
@@ -161,14 +163,15 @@ def _filled(network: nn.Module, architecture: Architecture, kept: Kept) -> tuple
     # Other weights are allowed, because these were fingerprinted a moment ago.
     ready = carve(network, architecture, other_weights=True)
     trained = False
-    for name, tensor in ready.state_dict().items():
-        given = kept.tensors[name]
+    tensors = ready.state_dict()
+    for name, given in kept.tensors.items():
+        tensor = tensors[name]
         if given.shape != tensor.shape:
             raise PruningError(
                 f"{name}: the shape {tuple(tensor.shape)} was expected of a network with these widths, found {tuple(given.shape)}"
             )
         trained = trained or not torch.equal(given.to(tensor.device, tensor.dtype), tensor)
-    ready.load_state_dict(kept.tensors, strict=True)
+    ready.load_state_dict(kept.tensors, strict=False)  # all but second names of tied tensors
     return ready, trained
 
 

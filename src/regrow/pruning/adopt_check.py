@@ -113,7 +113,9 @@ def _watched(network: nn.Module, trail: _Trail) -> Iterator[None]:
 
 
 def _numbers(output: Any) -> list[Tensor]:
-    return [leaf.detach() for leaf in tree_leaves(output) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
+    return [
+        leaf.detach().cpu() for leaf in tree_leaves(output) if isinstance(leaf, Tensor) and leaf.is_floating_point()
+    ]
 
 
 def _apart(expected: Sequence[Tensor], found: Sequence[Tensor]) -> float:
