@@ -15,7 +15,7 @@ from regrow.report.drawing import MAX_POINTS, Picture, colour, drawn, plain, rou
 from regrow.report.drawing import figure as draw
 from regrow.report.words import quantity
 
-_ENTRIES: Final = ("dense training", "scoring", "training", "tuning", "evaluation")
+_ENTRIES: Final = ("dense training", "pruning", "scoring", "training", "tuning", "evaluation")
 
 
 def case_pictures(case: Case, prefix: str, most: int = MAX_POINTS) -> dict[str, Picture]:
@@ -27,6 +27,7 @@ def case_pictures(case: Case, prefix: str, most: int = MAX_POINTS) -> dict[str, 
         "accuracy": training_curves(case, f"{prefix}-accuracy", "validation_accuracy", most),
         "loss": training_curves(case, f"{prefix}-loss", "train_loss", most),
         "widths": widths(case, f"{prefix}-widths"),
+        "scales": scales(case, f"{prefix}-scales"),
         "ledger": ledger(case, f"{prefix}-ledger"),
     }
     return drawn(made)
@@ -99,7 +100,7 @@ def widths(case: Case, name: str) -> Picture:
     names = names if len(names) == len(before) else [str(place + 1) for place in range(len(before))]
     labels = [plain(label) for label in names]
     traces = [_width_bars(labels, before, "dense", "var(--faint)")] if before and after else []
-    traces += [_width_bars(labels, after, "pruned", "var(--accent)")] if traces else []
+    traces += [_width_bars(labels, after, "pruned", "var(--accent)", _spread(case))] if traces else []
     figure = draw(traces, x="prunable group, in forward order", y="channels", height=300)
     figure.update_layout(barmode="overlay", bargap=0.25, showlegend=True)
     figure.update_xaxes(type="category", showgrid=False)
@@ -107,19 +108,71 @@ def widths(case: Case, name: str) -> Picture:
     return Picture(
         name=name,
         title="Widths before and after pruning",
-        caption="Channels of each prunable group in the dense network and in the pruned one.",
+        caption="Channels of each prunable group in the dense network and in the pruned one"
+        + ("; mean, and from the least to the most, over seeds." if _spread(case) else "."),
         alt=f"Channels kept, {case.removed}, in forward order: {kept}.",
         figure=figure,
     )
 
 
-def _width_bars(labels: Sequence[str], channels: Sequence[int], name: str, fill: str) -> go.Bar:
+def _spread(case: Case) -> tuple[list[int], list[int]] | None:
+    """How far the most and the least channels of a group lie from their mean, where every seed has its own."""
+    found = [row["widths"] for row in case.architectures]
+    if len(found) < 2:
+        return None
+    middle = case.architecture["widths"]
+    above = [max(group) - centre for group, centre in zip(zip(*found, strict=True), middle, strict=True)]
+    below = [centre - min(group) for group, centre in zip(zip(*found, strict=True), middle, strict=True)]
+    return above, below
+
+
+def scales(case: Case, name: str) -> Picture:
+    """How the scales by which channels are normalised, or the factors of a sparsifier, are distributed when the method prunes."""
+    found = [row["scales"] for row in case.prunings if row.get("scales")]
+    largest = max((row["largest"] for row in found), default=0.0)
+    bins = len(found[0]["counts"]) if found else 0
+    traces = [] if largest == 0 else [_scale_bars(row, bins, n == 0) for n, row in enumerate(found)]
+    figure = draw(traces, x="absolute scale", y="channels", height=260)
+    figure.update_layout(barmode="overlay", bargap=0.05)
+    channels, zeros, small = (sum(row[key] for row in found) for key in ("channels", "zeros", "small"))
+    said = f"{zeros} of {channels} are exactly zero and {small} below a hundredth of the largest"
+    return Picture(
+        name=name,
+        title="Scales when the method prunes",
+        caption=f"Norm scales, or a sparsifier's factors, of all prunable channels; every seed on top of the others. {said}.",
+        alt=f"Distribution of scales, {case.removed}: {said}.",
+        figure=figure,
+    )
+
+
+def _scale_bars(row: Row, bins: int, first: bool) -> go.Bar:
+    width = row["largest"] / bins
+    return go.Bar(
+        x=rounded([width * (place + 0.5) for place in range(bins)]),
+        y=list(row["counts"]),
+        width=width,
+        opacity=0.5,
+        showlegend=False,
+        marker={"color": "var(--accent)" if first else "var(--faint)", "line": {"width": 0}},
+        hovertemplate="about %{x:.3g}: %{y} channels<extra></extra>",
+    )
+
+
+def _width_bars(
+    labels: Sequence[str],
+    channels: Sequence[int],
+    name: str,
+    fill: str,
+    spread: tuple[list[int], list[int]] | None = None,
+) -> go.Bar:
+    bars = {"array": spread[0], "arrayminus": spread[1], "color": "var(--muted)"} if spread is not None else None
     template = f"%{{x}}, {name}: %{{y}}<extra></extra>"
     return go.Bar(
         x=list(labels),
         y=list(channels),
         name=name,
         marker={"color": fill, "line": {"width": 0}},
+        error_y=bars,
         hovertemplate=template,
     )
 

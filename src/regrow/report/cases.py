@@ -61,8 +61,8 @@ class ArmSummary:
         return mean(self.values(key))
 
     def only(self, key: str) -> Any:
-        """A column's first value, for columns that all runs of an arm share: epochs, lr, MACs, parameters."""
-        return self.runs[0].get(key) if self.runs else None
+        """A column that all runs of an arm share: epochs, lr, MACs, parameters. Where every seed has its own, their mean."""
+        return shared([run.get(key) for run in self.runs])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,6 +74,11 @@ class Case:
     method: str
     fraction: float | None
     architecture: Row
+    """What is left; where every seed has its own widths, the means over seeds."""
+
+    architectures: tuple[Row, ...]
+    """One row, or one for every seed."""
+
     dense_network: Row
     dataset: Row
     arms: tuple[ArmSummary, ...]
@@ -82,6 +87,9 @@ class Case:
     verdict: Row | None
     pairs: tuple[Row, ...]
     pruned: tuple[Row, ...]
+    prunings: tuple[Row, ...]
+    """What the method found, by seed: the distribution of scales, how well it could fit."""
+
     tuning: tuple[Row, ...]
     ledger: tuple[Row, ...]
     curves: tuple[Row, ...]
@@ -162,7 +170,10 @@ def cases(results: Results) -> Iterator[Case]:
     keys = {
         _key(row) for name in ("architectures", "verdicts", "runs") for row in rows(results, name) if row.get("method")
     }
-    tables = {name: _grouped(rows(results, name)) for name in ("runs", "pairs", "pruned", "tuning", "ledger", "curves")}
+    tables = {
+        name: _grouped(rows(results, name))
+        for name in ("runs", "pairs", "pruned", "prunings", "tuning", "ledger", "curves")
+    }
     for key in sorted(keys, key=_sortable):
         yield _case(results, key, tables)
 
@@ -170,6 +181,8 @@ def cases(results: Results) -> Iterator[Case]:
 def _case(results: Results, key: tuple[Any, ...], tables: Mapping[str, Mapping[tuple[Any, ...], list[Row]]]) -> Case:
     network, data, method, fraction, _ = key
     shared = (network, data, "", None, "")
+
+    architectures = tuple(row for row in rows(results, "architectures") if _key(row) == key)
 
     def own(name: str) -> tuple[Row, ...]:
         return (*tables[name].get(shared, []), *tables[name].get(key, []))
@@ -179,13 +192,15 @@ def _case(results: Results, key: tuple[Any, ...], tables: Mapping[str, Mapping[t
         data=data,
         method=method,
         fraction=fraction,
-        architecture=_first(rows(results, "architectures"), key),
+        architecture=means_of(architectures),
+        architectures=architectures,
         dense_network=next((r for r in rows(results, "networks") if (r["network"], r["data"]) == (network, data)), {}),
         dataset=next((r for r in rows(results, "data") if r["data"] == data), {}),
         arms=arm_summaries(own("runs")),
         verdict=_first(rows(results, "verdicts"), key) or None,
         pairs=own("pairs"),
         pruned=own("pruned"),
+        prunings=own("prunings"),
         tuning=own("tuning"),
         ledger=own("ledger"),
         curves=own("curves"),
@@ -233,6 +248,32 @@ def inherits(name: str) -> bool:
     """Whether this arm starts from the dense run, at its end or rewound, and therefore owes all that came before the pruning."""
     row = arm_row(name)
     return row is not None and row.weights != "fresh"
+
+
+def shared(values: Sequence[Any]) -> Any:
+    """The value that all share, or else the mean of numbers, whole where they are; the first of anything else; None of nothing.
+
+    >>> shared([3, 3]), shared([3, 4, 6]), shared(["a", "b"]), shared([])
+    (3, 4, 'a', None)
+    """
+    if all(value == values[0] for value in values):
+        return values[0] if values else None
+    if not all(isinstance(value, int | float) for value in values):
+        return values[0]
+    middle = sum(values) / len(values)
+    return round(middle) if all(isinstance(value, int) for value in values) else middle
+
+
+def means_of(architectures: Sequence[Row]) -> Row:
+    """One row for all seeds: what they share, and the means of what they do not, widths by group; empty of none."""
+    if len(architectures) < 2:
+        return dict(architectures[0]) if architectures else {}
+    row = {key: shared([one.get(key) for one in architectures]) for key in architectures[0]}
+    widths = [one["widths"] for one in architectures]
+    row["widths"] = [shared(list(group)) for group in zip(*widths, strict=True)]
+    names = architectures[0]["scratch_epochs"]
+    row["scratch_epochs"] = {name: shared([one["scratch_epochs"][name] for one in architectures]) for name in names}
+    return row | {"seed": None}
 
 
 def mean(values: Sequence[float]) -> float | None:

@@ -251,7 +251,7 @@ class Collector:
             self._book(spent, _columns(run) | {"arm": run.arm}, "evaluation", flops, tested["evaluation_seconds"])
         for comparison, _, stage in self.found.trainings:
             if stage.kind == "train":
-                columns = comparison.columns | {"arm": ""}
+                columns = comparison.columns | {"arm": "method"}
                 seconds = (self.store.result(stage.key) or {}).get("train_seconds", 0.0)
                 self._book(spent, columns, "pruning", int(stage.work), seconds)
         for tried in self.found.tried:
@@ -274,7 +274,7 @@ class Collector:
         for tried in self.found.tried:
             for stage in self._trained_before(tried.stages):
                 dense = stage.settings["start"].get("role") == "dense" and "method" not in stage.settings
-                columns = tried.comparison.columns | (NO_METHOD | {"arm": "dense"} if dense else {"arm": ""})
+                columns = tried.comparison.columns | (NO_METHOD | {"arm": "dense"} if dense else {"arm": "method"})
                 if stage.key not in reported:
                     inherited.setdefault(stage.key, (columns, stage))
         return list(inherited.values())
