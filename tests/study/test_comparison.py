@@ -35,7 +35,8 @@ def test_a_named_design_has_no_fraction(tmp_path: Path) -> None:
 
 def test_widths_that_a_method_finds_are_not_known_before(tmp_path: Path) -> None:
     found = {
-        method: next(comparisons(study(tmp_path, f'prune.method="{method}"'))).pruned for method in ("l1", "slimming", "soft")
+        method: next(comparisons(study(tmp_path, f'prune.method="{method}"'))).pruned
+        for method in ("l1", "slimming", "soft")
     }
     assert {method: spec is None for method, spec in found.items()} == {"l1": False, "slimming": True, "soft": False}
 

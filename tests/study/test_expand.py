@@ -13,6 +13,7 @@ from regrow.study.expand import expand
 from regrow.study.expansion import Expansion, Lookup
 from tests.study.conftest import BEST, Pretend, write_tiny
 
+
 @pytest.fixture
 def study(tmp_path: Path) -> Study:
     return load_study(str(write_tiny(tmp_path)), ["retrain.max_lrs=8"])

@@ -111,7 +111,10 @@ def test_sparsity_training_stands_in_the_place_of_dense_training(tmp_path: Path)
 def test_the_late_step_is_a_share_of_all_steps(tmp_path: Path) -> None:
     # 4 epochs of ceil(1000 / 128) = 8 steps; a twentieth of 32 is 1.6
     made = study(tmp_path, "train.epochs=4", "train.batch=128")
-    assert (late_step(made, 1000), late_step(study(tmp_path, "train.epochs=4", "retrain.late=0.5", "train.batch=128"), 1000)) == (1, 16)
+    assert (
+        late_step(made, 1000),
+        late_step(study(tmp_path, "train.epochs=4", "retrain.late=0.5", "train.batch=128"), 1000),
+    ) == (1, 16)
 
 
 def test_a_late_ticket_reads_the_rest_of_the_dense_schedule(tmp_path: Path) -> None:

@@ -67,7 +67,13 @@ def test_a_sparsity_training_begins_as_the_dense_one_or_where_it_ended(tmp_path:
         ground = ground_of(study)
         dense = dense_stage(ground, 0)
         stage = own_training_stage(ground, 0, dense, None)
-        found.append((stage.settings["start"]["weights"], stage.inputs.get("pruned") == dense.key, stage.settings["stream"]["epoch"]))
+        found.append(
+            (
+                stage.settings["start"]["weights"],
+                stage.inputs.get("pruned") == dense.key,
+                stage.settings["stream"]["epoch"],
+            )
+        )
     assert found == [("fresh", False, 0), ("carved", True, study.train.epochs)]
 
 

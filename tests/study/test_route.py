@@ -42,7 +42,11 @@ def test_every_round_prunes_what_the_round_before_left(tmp_path: Path) -> None:
 
 def test_inheritors_read_on_where_the_last_training_stopped(tmp_path: Path) -> None:
     read = {}
-    for prune in ('{method="l1"}', '{method="slimming", start="dense", own_epochs=3}', '{method="magnitude", rounds=3, between="fine-tune"}'):
+    for prune in (
+        '{method="l1"}',
+        '{method="slimming", start="dense", own_epochs=3}',
+        '{method="magnitude", rounds=3, between="fine-tune"}',
+    ):
         study = load_study(str(write_tiny(tmp_path)), [f"prune={prune}", "train.epochs=16", "retrain.epochs=4"])
         read[study.prune[0].method] = route(ground_of(study), 0, None).pruning.read
     assert read == {"l1": 16, "slimming": 19, "magnitude": 24}

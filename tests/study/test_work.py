@@ -14,7 +14,8 @@ from safetensors.torch import load_file
 from regrow.config.load import load_study
 from regrow.errors import ConfigError
 from regrow.study.artifacts import ARCHITECTURE, WEIGHTS, read_correct
-from regrow.study.expand import Expansion, expand
+from regrow.study.expand import expand
+from regrow.study.expansion import Expansion
 from regrow.study.runner import usable
 from regrow.study.stage import Stage
 from regrow.study.store import Store
@@ -100,8 +101,8 @@ def test_what_was_right_adds_up_to_the_accuracy(done: tuple[Expansion, Store]) -
 
 def test_norm_statistics_are_re_estimated_on_request_only(done: tuple[Expansion, Store]) -> None:
     found, store = done
-    losses = [(store.result(stage.key) or {})["loss"] for _, _, _, stage in found.pruned]
-    assert len(set(losses)) == 2
+    losses = {one.when: (store.result(one.stage.key) or {})["loss"] for one in found.measured}
+    assert len(set(losses.values())) == len({"before", "stale", "reestimated"}) == len(losses)
 
 
 def test_the_same_stage_gives_the_same_bits_again(done: tuple[Expansion, Store], tmp_path: Path) -> None:
