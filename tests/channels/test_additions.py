@@ -31,11 +31,10 @@ def watched(network: nn.Module, images: Tensor = IMAGES) -> dict[str, Call]:
 @pytest.mark.parametrize("kind", [Plain, InPlace, IntoInput, Called, Rectified])
 def test_an_addition_is_seen_however_it_is_written(kind: type[nn.Module]) -> None:
     call = watched(Around(kind()))["blocks.0"]
-    assert (call.ends, call.strange, call.computed, call.alone, call.same_shape) == (
+    assert (call.ends, call.strange, call.computed, call.same_shape) == (
         ["blocks.0.conv"],
         False,
         [],
-        True,
         True,
     )
 
@@ -115,7 +114,21 @@ def test_what_no_module_computed_is_strange() -> None:
     assert call.strange and call.ends == ["blocks.0.conv"]
 
 
-def test_a_module_of_two_tensors_has_no_shortcut_of_its_own() -> None:
+def test_the_first_argument_is_the_shortcut_whatever_else_a_block_is_told() -> None:
+    class Told(Plain):
+        def forward(self, x: Tensor, shift: Tensor | None = None) -> Tensor:
+            assert shift is not None
+            return super().forward(x)
+
+    class TellsAll(Around):
+        def call(self, block: nn.Module, x: Tensor) -> Tensor:
+            made: Tensor = block(x, shift=torch.ones_like(x))
+            return made
+
+    assert watched(TellsAll(Told()))["blocks.0"].ends == ["blocks.0.conv"]
+
+
+def test_a_module_that_only_adds_what_it_is_given_is_no_block() -> None:
     class Add(nn.Module):
         def forward(self, one: Tensor, other: Tensor) -> Tensor:
             return one + other

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from regrow.channels.blocks import Block, drop_blocks, find_blocks, residual_blocks
+from regrow.channels.blocks import Block, Blocks, drop_blocks, find_blocks, residual_blocks
 from regrow.errors import PruningError
 from regrow.networks.build import build
 from regrow.networks.cost import cost_of
@@ -20,6 +20,7 @@ from regrow.networks.zoo import NETWORKS, dense_spec
 
 from .residual import (
     IMAGES,
+    WIDTH,
     Around,
     Asking,
     Counting,
@@ -151,7 +152,6 @@ def test_multiply_accumulates_fall_by_those_of_the_block() -> None:
         (Around(Widening()), "blocks.0: its shortcut is computed, not passed through: it adds blocks.0.shortcut"),
         (Around(Normed()), "blocks.0: it changes its input by up to"),
         (Around(Shifted()), "blocks.0: it adds something to its shortcut that none of its modules computed"),
-        (Telling(Asking()), "blocks.0: it is called with more than its input, which an identity would not take"),
         (Repeating(Plain()), "blocks.0: it runs 2 times in one forward pass"),
         (Looking(Plain()), "blocks.0: the network cannot run without it (AttributeError"),
         (Around(Outer(Plain())), "blocks.0: it holds blocks.0.inner, which can go by itself"),
@@ -167,6 +167,27 @@ def test_what_cannot_go_is_not_listed_and_the_notes_say_why(network: nn.Module, 
 def test_of_blocks_inside_each_other_the_innermost_that_can_go_is_listed() -> None:
     assert [block.name for block in residual_blocks(Around(Outer(Plain())), IMAGES)] == ["blocks.0.inner"]
     assert [block.name for block in residual_blocks(Around(Outer(Normed())), IMAGES)] == ["blocks.0"]
+
+
+def test_a_block_that_is_told_more_than_its_input_goes_and_what_stands_in_does_not_listen() -> None:
+    network = Telling(Asking(), Asking()).eval()
+    small = drop_blocks(network, ["blocks.1"], IMAGES)
+    images = torch.randn(2, 3, 8, 8)
+    with silent(network, ["blocks.1.conv"]):
+        assert torch.equal(small(images), network(images))
+
+
+def test_sums_inside_the_branch_are_the_branch_s_own_business() -> None:
+    class Parted(Plain):
+        def __init__(self) -> None:
+            super().__init__()
+            self.other = nn.Conv2d(WIDTH, WIDTH, 1)
+
+        def branch(self, x: torch.Tensor) -> torch.Tensor:
+            made: torch.Tensor = self.conv(self.norm(x) + self.other(self.norm(x)))
+            return made
+
+    assert find_blocks(Around(Parted()), IMAGES) == Blocks((Block("blocks.0", ("blocks.0.conv",)),))
 
 
 def test_one_that_cannot_go_does_not_keep_the_others() -> None:

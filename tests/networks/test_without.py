@@ -70,3 +70,14 @@ def test_a_tensor_that_two_removed_blocks_share_is_no_hindrance_and_one_that_sta
     with pytest.raises(PruningError, match=r"line\.0\.weight is the same tensor as line\.1\.weight, which stays"):
         remove_blocks(one, ["line.0"])
     remove_blocks(one, ["line.0", "line.1"])
+
+
+def test_a_block_that_is_told_more_is_replaced_by_what_does_not_listen() -> None:
+    class Told(nn.Module):
+        def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None, *, twice: bool = False) -> torch.Tensor:
+            return x if mask is None or twice else x * mask
+
+    found = stand_ins(nn.Sequential(Told(), nn.Linear(3, 3)), ["0", "1"])
+    images = torch.randn(2, 3)
+    assert found["0"](images, torch.zeros(3), twice=True) is images
+    assert isinstance(found["0"], nn.Identity) and type(found["1"]) is nn.Identity

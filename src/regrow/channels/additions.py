@@ -1,6 +1,6 @@
 """Where a network adds what a branch computed to what came in: watched while it runs once.
 
-A module that is called with one tensor x and computes x + f(x) is a residual block. Here every primitive addition is seen, with the
+A module whose first argument is a tensor x and that computes x + f(x) is a residual block. Here every primitive addition is seen, with the
 module in whose forward it happens. An operand is known by its memory, so views and in-place operations do not hide it: the shortcut
 is the memory of the module's input, or of a sum that was made from it; the end of a branch is the innermost module that
 computed the other operand (`layer1.0.bn2`, not the Dropout or Identity behind it that hands the same tensor on, and not a product with
@@ -33,10 +33,7 @@ class Call:
 
     name: str
     stream: Tensor | None
-    """What it was called with, where that is one tensor."""
-
-    alone: bool
-    """Whether it was called with that tensor and nothing else."""
+    """Its first argument, where that is a tensor."""
 
     entered: frozenset[Key]
     """The values that it was given."""
@@ -81,8 +78,8 @@ class Additions(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's 
             del module
             given = tensors_in((args, kwargs))
             self._alive.extend(given)
-            stream = given[0] if len(given) == 1 and args and args[0] is given[0] else None
-            call = Call(name, stream, len(args) == 1 and not kwargs, frozenset(_key(tensor) for tensor in given))
+            stream = args[0] if args and isinstance(args[0], Tensor) else None
+            call = Call(name, stream, frozenset(_key(tensor) for tensor in given))
             if stream is not None:
                 call.shortcut.add(_memory(stream))
             self.calls.append(call)
@@ -137,8 +134,8 @@ class Additions(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's 
         for call in reversed(self._running):
             count = call.stream.numel() if call.stream is not None else -1
             others = [key for key in operands if key[0] not in call.shortcut or key[2] != count]
-            if len(others) == len(operands):
-                continue
+            if len(others) == len(operands) or any(key in call.entered for key in others):
+                continue  # what a module was given, somebody else computed
             end = self._source(others[0], call) if len(others) == 1 else None
             call.strange |= end is None
             call.ends.extend([end] if end else [])

@@ -12,6 +12,7 @@ Blocks are found by running the network, never by their class or name: `regrow.c
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -95,7 +96,7 @@ def find_blocks(network: nn.Module, example_inputs: Any) -> Blocks:
 
 
 def drop_blocks(network: nn.Module, names: Iterable[str], example_inputs: Any) -> nn.Module:
-    """A deep copy of a network with an `nn.Identity` in the place of each named block; every other tensor keeps its name.
+    """A deep copy of a network with an identity in the place of each named block; every other tensor keeps its name.
 
     Raises `PruningError` for a name that is no residual block of this network.
     """
@@ -163,19 +164,16 @@ def _calls(shell: nn.Module, run: Callable[[nn.Module], Any]) -> list[Call]:
 
 def _sorted_out(network: nn.Module, calls: list[Call]) -> tuple[list[Call], list[str]]:
     """The calls of modules that may be blocks, and a note for each module that adds and is none."""
-    times: dict[str, int] = {}
-    for call in calls:
-        times[call.name] = times.get(call.name, 0) + 1
-    named: dict[int, int] = {}
-    for _, module in network.named_modules(remove_duplicate=False):
-        named[id(module)] = named.get(id(module), 0) + 1
+    times = Counter(call.name for call in calls)
+    names = Counter(id(module) for _, module in network.named_modules(remove_duplicate=False))
     modules = dict(network.named_modules())
     found: dict[str, Call] = {}
     notes: dict[str, str] = {}
     for call in calls:
-        if not call.name or not (call.ends or call.computed) or call.name in found or call.name in notes:
+        adds = call.ends or (call.computed and call.stream is not None and call.stream.is_floating_point())
+        if not call.name or not adds or call.name in found or call.name in notes:
             continue
-        if reason := _no_block(call, times[call.name], named[id(modules[call.name])]):
+        if reason := _no_block(call, times[call.name], names[id(modules[call.name])]):
             notes[call.name] = f"{call.name}: {reason}"
         else:
             found[call.name] = call
@@ -190,13 +188,9 @@ def _no_block(call: Call, times: int, names: int) -> str:
         return "what it gives has another shape or type than what it is given"
     if call.strange:
         return "it adds something to its shortcut that none of its modules computed"
-    if call.computed:
-        return f"besides its shortcut, it adds {' and '.join(call.computed)}"
     if times > 1:
         return f"it runs {times} times in one forward pass"
-    if names > 1:
-        return f"it is registered under {names} names"
-    return "" if call.alone else "it is called with more than its input, which an identity would not take"
+    return f"it is registered under {names} names" if names > 1 else ""
 
 
 def _sharing(network: nn.Module, names: Iterable[str]) -> dict[str, str]:

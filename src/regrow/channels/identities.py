@@ -80,22 +80,22 @@ class _Again:
 
     def hang_on(self, module: nn.Module) -> None:
         """Hook the block."""
-        module.register_forward_pre_hook(self._keep, prepend=True)
-        module.register_forward_hook(self._look)
+        module.register_forward_pre_hook(self._keep, prepend=True, with_kwargs=True)
+        module.register_forward_hook(self._look, with_kwargs=True)
 
-    def _keep(self, module: nn.Module, args: tuple[Any, ...]) -> None:
-        del module
+    def _keep(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        del module, kwargs
         if not self.silent.now:
             self.given = args[0].clone()  # the block may write over it
 
-    def _look(self, module: nn.Module, args: Any, output: Any) -> None:
-        del args, output
+    def _look(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+        del output
         if self.silent.now or self.given is None:
             return
         given, self.given = self.given, None
         self.silent.now = set(self.silent.ends[self.name])
         try:
-            again = module(given.clone())
+            again = module(given.clone(), *args[1:], **kwargs)
         finally:
             self.silent.now = set()
         if not torch.equal(again, given):

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping
+from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from regrow.errors import PruningError, did_you_mean
 from regrow.networks.removed import inside, removed_faults
+
+
+class PassThrough(nn.Identity):
+    """An identity in the place of a block that is told more than its input (positions, masks), which does not concern it."""
+
+    def forward(self, input: Tensor, *args: Any, **kwargs: Any) -> Tensor:  # noqa: A002 - the name that nn.Identity gives it
+        """The input itself."""
+        del args, kwargs
+        return input
 
 
 def remove_blocks(network: nn.Module, removed: Iterable[str]) -> None:
@@ -22,6 +33,8 @@ def remove_blocks(network: nn.Module, removed: Iterable[str]) -> None:
 
 def stand_ins(network: nn.Module, removed: Iterable[str]) -> dict[str, nn.Identity]:
     """What takes the place of each block, in the mode (train or eval) that the block is in.
+
+    It is a plain `nn.Identity`, or a `PassThrough` where the block's forward has more parameters than its input.
 
     Raises `PruningError` for a name that no module of the network has, for blocks inside each other, and for a block that shares
     a tensor with what stays. Whether a block's shortcut is the identity cannot be seen here: see `regrow.channels.blocks`.
@@ -39,7 +52,13 @@ def stand_ins(network: nn.Module, removed: Iterable[str]) -> dict[str, nn.Identi
         raise PruningError(
             f"{name} is the same tensor as {other}, which stays, so its block cannot be removed. Untie the two, or keep the block."
         )
-    return {name: nn.Identity().train(modules[name].training) for name in names}
+    return {name: _stand_in(modules[name]) for name in names}
+
+
+def _stand_in(block: nn.Module) -> nn.Identity:
+    parameters = inspect.signature(block.forward).parameters.values()
+    takes_more = len(parameters) > 1 or any(one.kind is one.VAR_POSITIONAL for one in parameters)
+    return (PassThrough() if takes_more else nn.Identity()).train(block.training)
 
 
 def shared_tensors(network: nn.Module, names: tuple[str, ...]) -> dict[str, str]:
