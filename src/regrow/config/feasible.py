@@ -73,7 +73,7 @@ def _pruning_faults(study: Study, dense: NetworkSpec) -> Iterator[Fault]:
                 yield from reworded(ConfigError(faults=[one]), key_of("prune", i, study.prune))
         return
     asked = [
-        (i, wanted(prune, method, fraction))
+        (i, wanted(prune, method, fraction, study.folder))
         for i, prune in enumerate(study.prune)
         for method in prune.methods
         for fraction in prune.fractions or (None,)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regrow.config.catalog import table
 from regrow.config.faults import fault, key_of, twice
 from regrow.config.words import show
-from regrow.errors import Fault, did_you_mean
+from regrow.errors import ConfigError, Fault, did_you_mean
 from regrow.networks.sources import is_foreign, name_fault
+from regrow.pruning.method_sources import foreign_method, is_foreign_method
 
 if TYPE_CHECKING:
     from regrow.config.study import Study
@@ -60,11 +62,23 @@ def method_names(study: Study) -> Iterator[Fault]:
     for i, prune in enumerate(study.prune):
         key = key_of("prune", i, study.prune, "method")
         for name in dict.fromkeys(prune.methods):
-            yield from unknown(key, "methods", name, "pruning method")
+            if is_foreign_method(name):
+                yield from _foreign(key, name, study.folder)
+            else:
+                yield from unknown(key, "methods", name, "pruning method")
         if not prune.methods:
             yield fault(
                 key, "must name at least one method; found []", f"Known: {', '.join(sorted(table('methods')))}."
             )
+
+
+def _foreign(key: str, name: str, folder: Path) -> Iterator[Fault]:
+    """A method of somebody else's is there, as far as that can be seen without running it."""
+    try:
+        foreign_method(name, folder)
+    except ConfigError as error:
+        told = error.faults or [fault(key, str(error).partition(". ")[0], str(error).partition(". ")[2])]
+        yield from (fault(key, one.rule, one.hint) for one in told)
 
 
 def convention_name(study: Study) -> Iterator[Fault]:

@@ -23,7 +23,7 @@ def _asked(study: Study) -> Iterator[tuple[str, Wanted]]:
     """Every method of the study with the key of its table."""
     for i, prune in enumerate(study.prune):
         for method in prune.methods:
-            yield key_of("prune", i, study.prune), wanted(prune, method, (prune.fractions or (None,))[0])
+            yield key_of("prune", i, study.prune), wanted(prune, method, (prune.fractions or (None,))[0], study.folder)
 
 
 def methods_can(study: Study) -> Iterator[Fault]:
@@ -55,10 +55,14 @@ def _wrong_share(table: str, one: Wanted) -> Iterator[Fault]:
         rule = f"{one.removes} are counted, so a share of {prune.of} cannot be asked for"
         yield fault(f"{table}.of", rule, "Leave it out.")
     if one.method == "soft" and not (one.named_widths or one.computed_widths):
-        rule = "soft zeroes a given number of filters in each group while it trains, so it cannot rank them all at the end"
+        rule = (
+            "soft zeroes a given number of filters in each group while it trains, so it cannot rank them all at the end"
+        )
         yield fault(f"{table}.scope", rule, 'Write scope = "group", and of = "channels", "macs" or "params".')
     if prune.scope == "global" and (prune.widths is not None or prune.stages is not None):
-        yield fault(f"{table}.scope", "one ranking over all groups finds the widths itself", "Leave widths and stages out.")
+        yield fault(
+            f"{table}.scope", "one ranking over all groups finds the widths itself", "Leave widths and stages out."
+        )
 
 
 def _wrong_mask(table: str, one: Wanted) -> Iterator[Fault]:
@@ -69,7 +73,9 @@ def _wrong_mask(table: str, one: Wanted) -> Iterator[Fault]:
             rule = f"{prune.pattern} is a pattern of single weights; {one.method} removes {one.removes}"
             yield fault(f"{table}.pattern", rule, 'Write remove = "weights", or leave the pattern out.')
         if kept >= of:
-            yield fault(f"{table}.pattern", f"n of m weights stay, n below m; found {show(prune.pattern)}", "Write 2:4.")
+            yield fault(
+                f"{table}.pattern", f"n of m weights stay, n below m; found {show(prune.pattern)}", "Write 2:4."
+            )
     if prune.rounds > 1 and not one.masked:
         rule = f"rounds remove single weights; {one.method} removes {one.removes}"
         yield fault(f"{table}.rounds", rule, 'Use a method that removes weights, or remove = "weights".')

@@ -20,6 +20,7 @@ from regrow.errors import PruningError
 from regrow.networks.groups import Group
 from regrow.pruning.allocation import Allocation, Want, allocate
 from regrow.pruning.costs import cost_model
+from regrow.pruning.evidence import Criterion
 from regrow.pruning.mask_schedule import removed_of
 from regrow.pruning.methods import METHODS, Method
 from regrow.pruning.scores import score_groups
@@ -95,7 +96,7 @@ class Decision:
 
 def decide_channels(
     subject: Subject,
-    method: str,
+    method: str | Criterion,
     amount: Amount,
     *,
     scales: Mapping[str, Tensor] | None = None,
@@ -104,16 +105,18 @@ def decide_channels(
 ) -> Decision:
     """Which channels, or which blocks, stay.
 
-    `scales` is what a sparsifier left: one number per channel of every group, or per block. Raises `PruningError` where nothing or
+    `method` is a row of METHODS, or a criterion of somebody else's. `scales` is what a sparsifier left: one number per channel of every
+    group, or per block. Raises `PruningError` where nothing or
     everything would go, and where the method cannot be applied to the network.
     """
-    row = METHODS[method]
     if amount.remove == "blocks":
         return _blocks(subject, amount, scales or {})
-    if row.kind == "reconstruction":
-        return _reconstructed(subject, row, amount, batches, seed)
+    if isinstance(method, str) and METHODS[method].kind == "reconstruction":
+        return _reconstructed(subject, METHODS[method], amount, batches, seed)
     scores = dict(scales) if scales is not None else _scores(subject, method, amount, batches, seed)
-    found = Allocation(widths=amount.widths, reached={}, notes=()) if amount.widths else _allocated(subject, amount, scores)
+    found = (
+        Allocation(widths=amount.widths, reached={}, notes=()) if amount.widths else _allocated(subject, amount, scores)
+    )
     kept = {
         group.name: _highest(group, width, scores[group.name])
         for group, width in zip(subject.groups, found.widths, strict=True)
@@ -122,7 +125,7 @@ def decide_channels(
 
 
 def _scores(
-    subject: Subject, method: str, amount: Amount, batches: Batches | None, seed: int
+    subject: Subject, method: str | Criterion, amount: Amount, batches: Batches | None, seed: int
 ) -> dict[str, Tensor]:
     return score_groups(
         subject.network,
@@ -132,14 +135,13 @@ def _scores(
         seed=seed,
         reduce=amount.reduce,
         normalise=amount.normalise or "mean",
+        example=subject.example,
     )
 
 
 def _allocated(subject: Subject, amount: Amount, scores: Mapping[str, Tensor]) -> Allocation:
     """The widths that a ranking, or a target, leads to."""
-    want = Want(
-        fraction=amount.fraction, of=amount.of, scope=amount.scope, floor=amount.floor, ignore=amount.skip
-    )
+    want = Want(fraction=amount.fraction, of=amount.of, scope=amount.scope, floor=amount.floor, ignore=amount.skip)
     counts = amount.of in ("macs", "params")
     model = cost_model(subject.network, subject.groups, subject.example) if counts else None
     return allocate(subject.groups, subject.links, want, scores=scores, model=model)
@@ -155,9 +157,7 @@ def _highest(group: Group, width: int, scores_C: Tensor) -> tuple[int, ...]:
     return tuple(torch.nonzero(keep_C).flatten().tolist())
 
 
-def _reconstructed(
-    subject: Subject, row: Method, amount: Amount, batches: Batches | None, seed: int
-) -> Decision:
+def _reconstructed(subject: Subject, row: Method, amount: Amount, batches: Batches | None, seed: int) -> Decision:
     if amount.widths is None:
         raise PruningError('a reconstruction needs the width of every group: use scope = "group"')
     rebuild: Callable[..., Any] = load(row.target)
@@ -222,4 +222,3 @@ def histogram(scales: Mapping[str, Tensor]) -> dict[str, Any]:
         "median": float(values.median()) if len(values) else 0.0,
         "counts": [int(count) for count in counts],
     }
-

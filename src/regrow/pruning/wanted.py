@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
+from regrow.pruning.method_sources import foreign_method
 from regrow.pruning.methods import METHODS, Method, Removed, Scope
 from regrow.pruning.settings import PruneSettings
 
@@ -27,6 +29,9 @@ class Wanted:
 
     origin: str = ""
     """Which code a method of somebody else's is: the hash of its file, or a library and its version."""
+
+    place: str = ""
+    """Where on this machine it lies; part of no identity."""
 
     @property
     def removes(self) -> Removed:
@@ -52,7 +57,9 @@ class Wanted:
     def named_widths(self) -> bool:
         """Whether the study itself says how many channels every group keeps."""
         share_of_each = self.scope == "group" and self.of == "channels" and self.row.kind != "whole"
-        return self.removes == "channels" and (share_of_each or self.prune.widths is not None or bool(self.prune.stages))
+        return self.removes == "channels" and (
+            share_of_each or self.prune.widths is not None or bool(self.prune.stages)
+        )
 
     @property
     def computed_widths(self) -> bool:
@@ -96,7 +103,7 @@ class Wanted:
     @property
     def identity(self) -> dict[str, Any]:
         """What tells code that is not regrow's apart; empty for the methods of the table."""
-        return {"origin": self.origin} if self.origin else {}
+        return {"origin": self.origin, "kind": self.row.kind} if self.origin else {}
 
     def amount(self) -> dict[str, Any]:
         """How much goes, where the study does not name the widths; part of the prune stage's identity."""
@@ -108,6 +115,12 @@ class Wanted:
         return said
 
 
-def wanted(prune: PruneSettings, method: str, fraction: float | None) -> Wanted:
-    """What a `[prune]` table asks of one of its methods."""
-    return Wanted(method=method, row=METHODS[method], prune=prune, fraction=fraction)
+def wanted(prune: PruneSettings, method: str, fraction: float | None, folder: Path | None = None) -> Wanted:
+    """What a `[prune]` table asks of one of its methods; `folder` is where functions of a person's own are looked for first.
+
+    Raises what `regrow.pruning.method_sources.foreign_method` raises for a method that is not of regrow's table.
+    """
+    if method in METHODS:
+        return Wanted(method=method, row=METHODS[method], prune=prune, fraction=fraction)
+    found = foreign_method(method, folder or Path.cwd())
+    return Wanted(method=method, row=found.row, prune=prune, fraction=fraction, origin=found.origin, place=found.place)

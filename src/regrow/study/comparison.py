@@ -57,7 +57,7 @@ class Comparison:
     @property
     def local(self) -> dict[str, str]:
         """Where code that is not regrow's lies on this machine; part of no stage's key."""
-        return self.access.to_local()
+        return self.access.to_local() | ({"method_place": self.wanted.place} if self.wanted.place else {})
 
     @property
     def label(self) -> str:
@@ -117,7 +117,7 @@ def _family(
     study: Study, data: DataSettings, dense: NetworkSpec, prunable: Prunable, access: Access
 ) -> Iterator[Comparison]:
     asked = [
-        wanted(prune, method, fraction)
+        wanted(prune, method, fraction, study.folder)
         for prune in study.prunings
         for method in prune.methods
         for fraction in prune.fractions or (None,)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
@@ -21,14 +21,16 @@ from regrow.data.examples import open_training
 from regrow.data.stream import open_stream
 from regrow.networks.cost import cost_of
 from regrow.networks.foreign import made_up_images
-from regrow.networks.sources import is_foreign
+from regrow.networks.sources import Access, is_foreign
 from regrow.networks.spec import NetworkSpec
 from regrow.pruning.decide import Amount, Decision, Subject, decide_channels
+from regrow.pruning.evidence import Criterion
+from regrow.pruning.foreign_methods import load_method, run_method
 from regrow.pruning.mask_choice import keep_weights
 from regrow.pruning.mask_draws import random_masks, shuffled
 from regrow.pruning.mask_files import read_masks, write_masks
-from regrow.pruning.mask_schedule import round_targets
-from regrow.pruning.methods import METHODS
+from regrow.pruning.mask_schedule import Scope, round_targets
+from regrow.pruning.method_results import MethodResult
 from regrow.pruning.nominal import nominal_macs
 from regrow.pruning.scores import score_weights
 from regrow.pruning.sparsity import Masks, apply_masks, collapsed, maskable
@@ -53,11 +55,13 @@ def prune_network(task: Task) -> Result:
     torch.set_num_threads(1)
     if "compute" in task.stage.settings:
         apply(Compute.from_json(task.stage.settings["compute"]))
-    subject = _subject(task)
-    asked = task.stage.settings
-    removes = asked.get("amount", {}).get("remove", "channels")
-    masked = asked["method"] in _BY_CHANCE or removes == "weights"
-    result = _masked(task, subject) if masked else _carved(task, subject)
+    subject, asked = _subject(task), task.stage.settings
+    if asked["method"] in _BY_CHANCE or asked.get("amount", {}).get("remove") == "weights":
+        result = _masked(task, subject)
+    elif asked.get("kind") == "whole":
+        result = _by_others(task, subject)
+    else:
+        result = _carved(task, subject)
     return {**result, "prune_seconds": time.perf_counter() - clock}
 
 
@@ -78,7 +82,7 @@ def _carved(task: Task, subject: Subject) -> Result:
     amount = Amount.from_json(asked)
     scales = load_file(task.input_file("dense", SCALES)) if asked.get("scores") == "own training" else None
     decision = decide_channels(
-        subject, asked["method"], amount, scales=scales, batches=_batches(task), seed=asked["seed"] or 0
+        subject, _method(task), amount, scales=scales, batches=_batches(task), seed=asked["seed"] or 0
     )
     architecture = _architecture(subject, NetworkSpec.from_json(asked["dense"]), decision)
     small = carve(subject.network, architecture)
@@ -95,6 +99,46 @@ def _carved(task: Task, subject: Subject) -> Result:
         **({"scales": decision.scales} if decision.scales else {}),
         **({"errors": list(decision.errors)} if decision.errors else {}),
     }
+
+
+def _method(task: Task) -> str | Criterion:
+    """A row's name, or the function of somebody else's."""
+    asked = task.stage.settings
+    if "origin" not in asked:
+        return str(asked["method"])
+    access = Access(trust=task.access.trust, place=task.stage.local.get("method_place", ""))
+    return load_method(asked["method"], asked["origin"], access)
+
+
+def _result(task: Task, subject: Subject) -> MethodResult:
+    """What a whole method of somebody else's makes of the network."""
+    asked = task.stage.settings
+    function = _method(task)
+    assert callable(function)
+    return run_method(
+        function,
+        subject.network,
+        subject.example,
+        fraction=asked["amount"]["fraction"],
+        batches=_batches(task),
+        seed=asked["seed"] or 0,
+        scope=asked["amount"].get("scope", "group"),
+        remove=asked["amount"]["remove"],
+        dense=NetworkSpec.from_json(asked["dense"]),
+        traced=subject.tracing,
+        name=asked["method"],
+    )
+
+
+def _by_others(task: Task, subject: Subject) -> Result:
+    """Channels go by a whole method of somebody else's; what it did is adopted."""
+    result = _result(task, subject)
+    assert result.architecture is not None  # `remove` was channels
+    architecture = result.architecture
+    small = carve(subject.network, architecture) if result.weights is None else result.weights
+    save_weights(small, task.folder / WEIGHTS)
+    write_architecture(task.folder / ARCHITECTURE, architecture)
+    return {"widths": list(architecture.widths), "removed": list(architecture.removed), "notes": list(result.notes)}
 
 
 def _architecture(subject: Subject, dense: NetworkSpec, decision: Decision) -> Architecture:
@@ -132,9 +176,11 @@ def _with_weights(network: nn.Module, architecture: Architecture, weights: dict[
 def _masked(task: Task, subject: Subject) -> Result:
     """Single weights go: shapes stay, a mask says which weights are left."""
     spec = NetworkSpec.from_json(task.stage.settings["dense"])
-    masks = _masks(task, subject)
-    apply_masks(subject.network, masks)
-    save_weights(subject.network, task.folder / WEIGHTS)
+    network, masks = subject.network, _masks(task, subject)
+    if isinstance(masks, MethodResult):
+        network, masks = masks.weights or network, masks.masks or {}
+    apply_masks(network, masks)
+    save_weights(network, task.folder / WEIGHTS)
     write_masks(task.folder / MASK, masks)
     gone = sum(int((~mask).sum()) for mask in masks.values())
     return {
@@ -148,16 +194,32 @@ def _masked(task: Task, subject: Subject) -> Result:
     }
 
 
-def _masks(task: Task, subject: Subject) -> Masks:
+def _masks(task: Task, subject: Subject) -> Masks | MethodResult:
     asked = task.stage.settings
     if asked["method"] in _BY_CHANCE:
         like = read_masks(task.input_file("like", MASK))
         return _BY_CHANCE[asked["method"]](like, asked["seed"], asked["method"])
-    if METHODS.get(asked["method"]) is not None and METHODS[asked["method"]].kind == "schedule":
+    if asked.get("scores") == "own training":
         return read_masks(task.input_file("dense", MASK))
+    if asked.get("kind") == "whole":
+        return _result(task, subject)
     names = maskable(subject.network, tuple(asked.get("skip", ())))
-    scores = score_weights(subject.network, names, asked["method"], batches=_batches(task), seed=asked["seed"] or 0)
-    amount, scope = asked["amount"], "layer" if asked["amount"]["scope"] == "group" else "global"
+    scores = score_weights(
+        subject.network,
+        names,
+        _method(task),
+        batches=_batches(task),
+        seed=asked["seed"] or 0,
+        example=subject.example,
+    )
+    return _kept(task, scores)
+
+
+def _kept(task: Task, scores: Mapping[str, Tensor]) -> Masks:
+    """The masks that keep the highest scores: in one go, or as many as this round's schedule says."""
+    asked = task.stage.settings
+    amount = asked["amount"]
+    scope: Scope = "layer" if amount["scope"] == "group" else "global"
     previous = read_masks(task.input_file("previous", MASK)) if "previous" in task.stage.inputs else None
     if "round" not in asked:
         return keep_weights(scores, fraction=amount["fraction"], scope=scope, pattern=asked.get("pattern", ""))
