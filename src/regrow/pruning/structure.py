@@ -10,7 +10,7 @@ steps (section 3.2 of the source, in the form of its program), all other weights
     lambda = max(0, z + m * v)
 
 with momentum m = 0.9. At the end the factors that are left are multiplied into the weights in front of them, so the network is an
-ordinary one and computes the same.
+ordinary one and computes the same. Given an example, that is tried with numbers before anything is trained.
 
 Source: Huang and Wang 2018, "Data-Driven Sparse Structure Selection for Deep Neural Networks", arXiv:1707.01213; its program uses
 s = 0.01 for ResNets on ImageNet.
@@ -19,7 +19,6 @@ s = 0.01 for ResNets on ImageNet.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
@@ -28,26 +27,13 @@ from torch.utils.hooks import RemovableHandle
 
 from regrow.errors import PruningError
 from regrow.networks.groups import Group
-from regrow.pruning.norm_scales import is_norm, norm_scales
+from regrow.pruning.factor_places import Place, evaluated, first_of, places_of_blocks, places_of_channels
 
 STRENGTH: Final = 0.01
 MOMENTUM: Final = 0.9
 
-_LAST: Final = (nn.Linear, nn.LayerNorm, nn.RMSNorm)
-"""Modules whose channels lie along the last axis; those of all others along axis 1."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Place:
-    """A module whose output is multiplied by factors."""
-
-    module: nn.Module
-    numbers: Tensor
-    """The number of the factor at each index along the channel axis, int64; the number of factors where there is none (times 1).
-    A single number where all of the output has one factor."""
-
-    scaled: tuple[nn.Parameter, ...]
-    """Parameters whose first axis is the output's channel axis: what takes the factors in at the end."""
+TOLERANCE: Final = 1e-4
+"""Largest difference that folding may make, of the output's largest number: rounding, with room for deep networks."""
 
 
 class Structure:
@@ -73,12 +59,16 @@ class Structure:
         self._velocity = torch.zeros_like(self.factors)
         self._hooks: list[RemovableHandle] = []
 
+    def description(self) -> dict[str, Any]:
+        """What a checkpoint must agree in."""
+        return {"factors": self._names, "strength": self._strength, "momentum": self._momentum}
+
     def attach(self, network: nn.Module) -> None:
         """Multiply from now on, on the network's device."""
         device = next(network.parameters()).device
         self.factors.data = self.factors.data.to(device)
         self._velocity = self._velocity.to(device)
-        self._hooks = [place.module.register_forward_hook(self._hook(place, device)) for place in self._places]
+        self._hooks = [place.module.register_forward_hook(self._hook(place)) for place in self._places]
 
     def owned(self) -> Sequence[nn.Parameter]:
         """The factors."""
@@ -108,17 +98,13 @@ class Structure:
         self.factors.data.copy_(tensors["factors"])
         self._velocity.copy_(tensors["velocity"])
 
-    @torch.no_grad()
     def finish(self) -> None:
-        """Multiply the factors into the weights in front of them, and stop multiplying."""
-        for hook in self._hooks:
-            hook.remove()
-        known = self._with_one()
+        """Stop multiplying, and multiply the factors into the weights in front of them; once, however often it is called."""
+        if not self._hooks:
+            return
+        self._detach()
         for place in self._places:
-            factor = known[place.numbers.to(known.device)]
-            for parameter in place.scaled:
-                shape = (-1, *[1] * (parameter.ndim - 1)) if factor.ndim else ()
-                parameter.mul_(factor.reshape(shape).to(parameter.dtype))
+            place.fold(self.factors)
 
     def scales(self) -> dict[str, Tensor]:
         """The factors of every block or group."""
@@ -126,88 +112,73 @@ class Structure:
         parts = torch.split(factors, list(self._names.values()))
         return {name: part.clone() for name, part in zip(self._names, parts, strict=True)}
 
-    def _with_one(self) -> Tensor:
-        return torch.cat([self.factors, self.factors.new_ones(1)])
+    def check(self, network: nn.Module, example: Any) -> None:
+        """Try with numbers whether folding changes nothing: `PruningError`, naming the place, where it does.
 
-    def _hook(self, place: Place, device: torch.device) -> Any:
-        numbers = place.numbers.to(device)
-        last = isinstance(place.module, _LAST)
+        Costs two forward passes, in eval mode; weights keep their bits.
+        """
+        if not self._folds(network, example, self._places):
+            wrong = [place.name for place in self._places if not self._folds(network, example, (place,))]
+            raise PruningError(
+                f"factors behind {wrong[0] if wrong else 'the layers of this network'} cannot be multiplied into its weights: the network "
+                "then computes something else. Leave what it belongs to out with prune.skip, or use another method."
+            )
 
-        def multiply(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+    def _folds(self, network: nn.Module, example: Any, places: Sequence[Place]) -> bool:
+        trial = Structure(self._names, places)
+        trial.attach(network)
+        factors = trial.factors.data
+        factors.copy_(torch.linspace(0.5, 1.5, len(factors)))
+        expected = evaluated(network, example)
+        before = [(one, one.detach().clone()) for place in places for one in place.scaled]
+        trial.finish()
+        found = evaluated(network, example)
+        for parameter, value in reversed(before):
+            parameter.data.copy_(value)
+        scale = float(expected.abs().max())
+        return float((found - expected).abs().max()) <= TOLERANCE * scale
+
+    def _detach(self) -> None:
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks = []
+
+    def _hook(self, place: Place) -> Any:
+        def multiply(module: nn.Module, inputs: Any, output: Any) -> Any:
             del module, inputs
-            factor = self._with_one()[numbers].to(output.dtype)
-            if factor.ndim and not last:
-                factor = factor.reshape(-1, *[1] * (output.ndim - 2))
-            return output * factor
+            tensor = first_of(output)
+            product = tensor * place.over(self.factors, tensor)
+            return (product, *output[1:]) if isinstance(output, tuple) else product
 
         return multiply
 
 
-def structure_of_blocks(network: nn.Module, blocks: Mapping[str, Sequence[str]], **how: Any) -> Structure:
+def structure_of_blocks(
+    network: nn.Module, blocks: Mapping[str, Sequence[str]], example: Any = None, **how: Any
+) -> Structure:
     """One factor for every residual block: `blocks` gives the modules at the ends of its branches.
 
-    Raises `PruningError` where there is no block, and where an end has no weights that could take the factor in.
+    Raises `PruningError` where there is no block, where an end has no weights that could take the factor in and, given an example
+    input, where doing so would change the network.
     """
     if not blocks:
         raise PruningError(
             'sss removes residual blocks, and the network has none that can go. Use prune.remove = "channels", or another method.'
         )
-    places = []
-    for number, (name, ends) in enumerate(blocks.items()):
-        for end in ends:
-            module = network.get_submodule(end)
-            places.append(Place(module, torch.tensor(number), _taking_in(module, f"{end}, the end of block {name},")))
-    return Structure(dict.fromkeys(blocks, 1), places, **how)
+    made = Structure(dict.fromkeys(blocks, 1), places_of_blocks(network, blocks), **how)
+    if example is not None:
+        made.check(network, example)
+    return made
 
 
-def structure_of_channels(network: nn.Module, groups: Sequence[Group], **how: Any) -> Structure:
-    """One factor for every channel of every group, behind all norms that hold it, or, without a norm, behind what computes it."""
-    first, firsts = 0, {}
-    for group in groups:
-        firsts[group.name] = first
-        first += group.channels
-    factors: dict[str, Tensor] = {}
-    for group in groups:
-        for tensor, start, channels in _homes(network, group):
-            size = network.get_parameter(tensor).shape[0]
-            found = factors.setdefault(tensor.rpartition(".")[0], torch.full((size,), first))
-            found[start : start + len(channels)] = firsts[group.name] + channels
-    places = []
-    for name, factor_F in factors.items():
-        module = network.get_submodule(name)
-        places.append(Place(module, factor_F, _taking_in(module, name)))
-    return Structure({group.name: group.channels for group in groups}, places, **how)
+def structure_of_channels(network: nn.Module, groups: Sequence[Group], example: Any = None, **how: Any) -> Structure:
+    """One factor for every channel of every group, behind all norms that hold it, or, without a norm, behind what computes it.
 
-
-def _homes(network: nn.Module, group: Group) -> list[tuple[str, int, Tensor]]:
-    """Tensor, first index and channels of every place behind which a group's channels are multiplied."""
-    norms = norm_scales(network, group)
-    if norms:
-        return [(norm.tensor, norm.start, norm.channels) for norm in norms]
-    producers = group.slices[: group.producers]
-    wrong = [part.tensor for part in producers if part.axis != 0 or not part.tensor.endswith(".weight")]
-    if wrong:
-        raise PruningError(
-            f"sss multiplies the outputs of layers, and the channels of {group.name} are computed by {wrong[0]} along its axis "
-            f"{producers[0].axis}. Leave the group out with prune.skip, or use another method."
-        )
-    return [(part.tensor, part.start, torch.tensor(list(part.channels_at(group.channels)))) for part in producers]
-
-
-def _taking_in(module: nn.Module, what: str) -> tuple[nn.Parameter, ...]:
-    """Weight and bias that scale all of a module's output: its own, or those of its last layer."""
-    owner = module if isinstance(getattr(module, "weight", None), nn.Parameter) else _last_layer(module)
-    weight = None if owner is None else owner.weight
-    if owner is None or not isinstance(weight, nn.Parameter):
-        raise PruningError(
-            f"{what} is a {type(module).__name__} without an affine layer at its end, so a factor on its output cannot be "
-            "multiplied into weights. Use another method."
-        )
-    bias = getattr(owner, "bias", None)
-    return (weight, bias) if isinstance(bias, nn.Parameter) else (weight,)
-
-
-def _last_layer(module: nn.Module) -> nn.Module | None:
-    """The last layer inside that has weights, in the order in which they were registered."""
-    layers = [one for one in module.modules() if isinstance(one, (nn.Linear, nn.modules.conv._ConvNd)) or is_norm(one)]
-    return layers[-1] if layers else None
+    Raises `PruningError` as `structure_of_blocks` does.
+    """
+    made = Structure(
+        {group.name: group.channels for group in groups}, places_of_channels(network, groups, example), **how
+    )
+    if example is not None:
+        made.check(network, example)
+    return made
