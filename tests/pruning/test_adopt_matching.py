@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from regrow.pruning.adopt_matching import match, pair_up
+from regrow.pruning.adopt_matching import in_sequence, match, pair_up
 
 
 def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -55,10 +57,22 @@ def test_zero_and_minus_zero_are_one_number() -> None:
 
 @pytest.mark.parametrize("noise", [0.01, 0.3, 1.0])
 def test_fine_tuned_rows_are_found_by_direction(noise: float) -> None:
-    dense, kept = drawn(32, 72), [30, 1, 8, 22, 9]
-    found = match([(dense, dense[kept] + noise * drawn(5, 72, seed=1))], 32, 5)
+    dense, kept = drawn(64, 72), [*range(63, 31, -1)]
+    found = match([(dense, dense[kept] + noise * drawn(32, 72, seed=1))], 64, 32)
     assert (found.channels, found.how) == (tuple(kept), "nearest")
-    assert found.cosine == pytest.approx(1 / (1 + noise**2) ** 0.5, abs=0.1)  # of x and x + noise, both standard normal
+    assert found.cosine == pytest.approx(1 / (1 + noise**2) ** 0.5, abs=0.08)  # of x and x + noise, both normal
+
+
+@pytest.mark.parametrize("rows", [2, 8])
+def test_a_few_rows_of_a_first_layer_are_enough(rows: int) -> None:
+    dense = drawn(16, 27)
+    assert match([(dense, dense[:rows] + 0.2 * drawn(rows, 27, seed=1))], 16, rows).channels == tuple(range(rows))
+
+
+def test_statistics_that_all_moved_alike_do_not_hide_weights() -> None:
+    weight, variance = drawn(16, 18), drawn(16, 1, seed=1).abs() + 1
+    found = match([(weight, weight[:8] + 0.3 * drawn(8, 18, seed=2)), (variance, 40 * variance[:8])], 16, 8)
+    assert found.channels == tuple(range(8))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -85,3 +99,20 @@ def test_pairs_are_those_of_the_best_assignment_where_channels_are_distinct() ->
 def test_no_column_is_used_twice() -> None:
     chosen, _ = pair_up(np.ones((5, 7), dtype=np.float32))
     assert len(set(chosen)) == 5
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_pairs_in_sequence_are_the_best_of_all_that_increase(seed: int) -> None:
+    likeness = drawn(4, 8, seed=seed).numpy()
+    chosen, reached = in_sequence(likeness)
+    best = max(
+        sum(likeness[row, column] for row, column in enumerate(columns)) for columns in combinations(range(8), 4)
+    )
+    assert list(chosen) == sorted(set(chosen)) and len(chosen) == 4
+    assert float(reached.sum()) == pytest.approx(float(best), rel=1e-6)
+
+
+def test_trained_channels_that_are_hard_to_tell_apart_keep_their_order() -> None:
+    dense = drawn(1, 30) + 0.2 * drawn(12, 30, seed=1)
+    small = dense[2:10] + 0.2 * drawn(8, 30, seed=2)
+    assert match([(dense, small)], 12, 8).channels == tuple(range(2, 10))

@@ -4,9 +4,9 @@ For one group, every tensor whose other axes are settled already is an evidence:
 each of the w small ones. Two questions are asked in turn:
 
 exact      is each small row bit for bit a dense row, in every tensor where rows repeat at all? Then these channels were kept.
-nearest    else, with every number standardised over the dense channels, which pairs of rows point the same way? Their cosine r goes into
-           pairs from the largest on, each channel once. Rows of k unrelated numbers reach about sqrt(2 ln C / k) by chance, so the
-           pairs count where their median is above max(0.3, (sqrt(2 ln C) + 1) / sqrt(k)): fine-tuned weights are, fresh ones are not.
+nearest    else, with every number standardised over the channels, which rows point the same way? Pairs are made by their cosine, from the
+           largest on, each channel once. Rows of k unrelated numbers reach about sqrt(2 ln C / k) by chance, so the pairs count where
+           their median is above 0.3 and above what chance reaches: fine-tuned weights are, fresh ones are not.
 
 Shape suffixes: C = dense channels of the group, W = small ones, F = numbers of one channel in one tensor.
 """
@@ -24,11 +24,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from regrow.randomness import generator
+
 Found = Literal["exact", "nearest", "unknown"]
 Evidence = tuple[Tensor, Tensor]
 """Numbers of the dense channels [C, F] and of the small ones [W, F], from one tensor."""
 
 _LEAST: Final = 0.3
+_DEALS: Final = 20
+_AS_GOOD: Final = 0.9
+"""Channels are cut out more often than shuffled: pairs in the dense order are taken where they are nearly as alike as the best ones."""
+
+_ENOUGH: Final = 8
+"""Rows of which a mean and a deviation say something."""
+
 _NUMBERS: Final = 4096
 """Of one tensor's rows, at most so many evenly spaced numbers are compared by direction."""
 
@@ -112,26 +121,61 @@ def _in_order(possible_WC: NDArray[np.bool_]) -> tuple[int, ...] | None:
 def _nearest(evidence: Sequence[Evidence], channels: int) -> Match | None:
     pairs = [_standardised(dense_CF, small_WF) for dense_CF, small_WF in evidence]
     numbers = sum(dense_CF.shape[1] for dense_CF, _ in pairs)
-    if numbers == 0 or channels == 1:
+    if numbers < 2 or channels == 1:
         return None
     dense_CF, small_WF = (torch.cat(parts, dim=1) for parts in zip(*pairs, strict=True))
     cosine_WC = _directions(small_WF) @ _directions(dense_CF).T
-    chosen, reached = pair_up(cosine_WC.numpy())
+    cosines = cosine_WC.numpy()
+    chosen, reached = pair_up(cosines)
+    aligned, along = in_sequence(cosines)
+    if along.sum() >= _AS_GOOD * reached.sum():
+        chosen, reached = aligned, along
     median = float(np.median(reached))
-    chance = (math.sqrt(2 * math.log(channels)) + 1) / math.sqrt(numbers)
-    if not median > max(_LEAST, chance):
+    if not median > max(_LEAST, _by_chance(dense_CF, small_WF)):
         return None
     return Match(chosen, "nearest", median)
 
 
-def _standardised(dense_CF: Tensor, small_WF: Tensor) -> tuple[Tensor, Tensor]:
-    """Both, less the dense channels' mean and by their deviation; numbers that are the same in all dense channels tell nothing."""
+def _standardised(dense_CF: Tensor, small_WF: Tensor) -> Evidence:
+    """Both, each less its mean over channels and by its deviation; numbers that are the same in all dense channels tell nothing.
+
+    By their own, because training moves all channels alike: running variances may double.
+    """
     step = max(1, -(-dense_CF.shape[1] // _NUMBERS))
     dense_CF, small_WF = (rows.detach().to("cpu", torch.float32)[:, ::step] for rows in (dense_CF, small_WF))
-    spread_F = dense_CF.std(dim=0, correction=0)
+    spread_F = _spread(dense_CF)
     telling_F = spread_F > 0
-    mean_F, spread_F = dense_CF.mean(dim=0)[telling_F], spread_F[telling_F]
-    return (dense_CF[:, telling_F] - mean_F) / spread_F, (small_WF[:, telling_F] - mean_F) / spread_F
+    dense_CF, small_WF, spread_F = dense_CF[:, telling_F], small_WF[:, telling_F], spread_F[telling_F]
+    mean_F = dense_CF.mean(dim=0)
+    dense_CF = (dense_CF - mean_F) / spread_F
+    if len(small_WF) < _ENOUGH:
+        return dense_CF, (small_WF - mean_F) / spread_F
+    own_F = _spread(small_WF).clamp_min(torch.finfo(torch.float32).tiny)
+    return dense_CF, (small_WF - small_WF.mean(dim=0)) / own_F
+
+
+def _spread(rows: Tensor) -> Tensor:
+    return (rows - rows.mean(dim=0)).square().mean(dim=0).sqrt()
+
+
+def _by_chance(dense_CF: Tensor, small_WF: Tensor) -> float:
+    """A median cosine that pairs of unrelated rows do not reach.
+
+    With many numbers a bound on the largest of C cosines; with few, what is reached when every number is dealt anew to the channels,
+    each by itself: mean and four deviations of twenty deals.
+    """
+    channels, numbers = dense_CF.shape
+    bound = (math.sqrt(2 * math.log(channels)) + 1) / math.sqrt(numbers)
+    if bound <= _LEAST:
+        return bound
+    rng = generator("adopt", channels, numbers)
+    small_WF = _directions(small_WF)
+    medians = torch.empty(_DEALS, dtype=torch.float64)
+    for deal in range(_DEALS):
+        order_CF = torch.rand(dense_CF.shape, generator=rng).argsort(dim=0)
+        dealt_CF = _directions(dense_CF.gather(0, order_CF))
+        medians[deal] = float(np.median(pair_up((small_WF @ dealt_CF.T).numpy())[1]))
+    return float(medians.mean() + 4 * medians.std())
 
 
 def _directions(rows: Tensor) -> Tensor:
@@ -154,3 +198,27 @@ def pair_up(likeness_WC: NDArray[np.float32]) -> tuple[tuple[int, ...], NDArray[
             if (chosen >= 0).all():
                 break
     return tuple(chosen.tolist()), likeness_WC[np.arange(rows), chosen]
+
+
+def in_sequence(likeness_WC: NDArray[np.float32]) -> tuple[tuple[int, ...], NDArray[np.float32]]:
+    """The most alike pairs whose columns increase with the rows: the column of every row, and the likeness of every pair.
+
+        best[i, j] = max(best[i, j - 1], best[i - 1, j - 1] + likeness[i, j])
+
+    the alignment of Needleman & Wunsch 1970 in which every row has a partner. There are at least as many columns as rows.
+
+    >>> in_sequence(np.array([[0.9, 0.8, 0.0], [0.95, 0.1, 0.2]], dtype=np.float32))[0]
+    (0, 2)
+    """
+    rows, columns = likeness_WC.shape
+    best = np.full((rows + 1, columns + 1), -np.inf)
+    best[0] = 0
+    for row in range(rows):
+        best[row + 1, 1:] = np.maximum.accumulate(best[row, :-1] + likeness_WC[row])
+    chosen, column = [0] * rows, columns
+    for row in range(rows, 0, -1):
+        while best[row, column] == best[row, column - 1]:
+            column -= 1
+        column -= 1
+        chosen[row - 1] = column
+    return tuple(chosen), likeness_WC[np.arange(rows), chosen]
