@@ -23,7 +23,7 @@ from regrow.errors import ConfigError, StoreError
 from regrow.shipping.bundle import load, save
 from regrow.shipping.record import ARCHITECTURE, FILES, RECORD, WEIGHTS, stored_file
 
-from ..channels.residual import IMAGES, Around, Deep
+from ..channels.residual import IMAGES, Around, Asking, Deep, Telling
 from ..channels.zoo_networks import SHAPE, random_architecture, restless, small_spec
 from .small_networks import Tied, Tiny, images, tied, tiny, tokens
 
@@ -385,3 +385,16 @@ def test_a_network_that_still_has_the_block_is_not_saved_as_the_small_one(tmp_pa
         ConfigError, match=r"removes the block blocks\.1, so an Identity must stand there; found a Deep"
     ):
         save(narrow, architecture, tmp_path / "bundle")
+
+
+def test_what_stands_in_for_a_block_that_is_told_more_comes_back(tmp_path: Path) -> None:
+    def telling() -> nn.Module:
+        return Telling(Asking(), Asking())
+
+    network = telling().eval()
+    architecture = regrow.prune(network, IMAGES, fraction=0.5).architecture.without(["blocks.0"])
+    small = carve(network, architecture)
+    again = load(save(small, architecture, tmp_path / "bundle"), telling)
+    given = torch.randn(2, 3, 8, 8)
+    assert str(again) == str(small) and torch.equal(again(given), small(given))
+    assert regrow.export_program(again, IMAGES, tmp_path / "network.pt2").error <= 1e-5
