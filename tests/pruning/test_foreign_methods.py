@@ -51,6 +51,17 @@ def test_only_what_a_function_names_is_handed_over(network: nn.Module) -> None:
     assert tuple(seen["widths"].values()) == SPEC.widths
 
 
+def test_widths_say_the_fraction_where_none_is_given(network: nn.Module) -> None:
+    def method(fraction: float, widths: dict[str, int]) -> Any:
+        assert fraction == 1 - sum(widths.values()) / sum(SPEC.widths)
+        return {name: range(width) for name, width in widths.items()}
+
+    halves = tuple(width // 2 for width in SPEC.widths)
+    assert run(method, network, fraction=None, widths=halves).widths == halves
+    with pytest.raises(PruningError, match="must be told how much to remove"):
+        run(method, network, fraction=None)
+
+
 def test_positional_only_parameters_are_understood(network: nn.Module) -> None:
     def method(network: nn.Module, example_inputs: Tensor, /, fraction: float) -> Any:
         assert example_inputs is IMAGES and fraction == 0.5

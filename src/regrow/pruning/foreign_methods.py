@@ -87,7 +87,7 @@ def run_method(
     network: nn.Module,
     example_inputs: Any,
     *,
-    fraction: float,
+    fraction: float | None = None,
     batches: Batches | None = None,
     seed: int = 0,
     widths: Sequence[int] | None = None,
@@ -106,6 +106,8 @@ def run_method(
     are seeded as well.
 
     Args:
+        fraction: share to remove; by default that of all channels which `widths` remove.
+        widths: channels that every group keeps, where a study fixes them.
         remove: what a study expects to go; None for whatever the method removes.
         dense: how a study builds the network, as for `adopt`.
         traced: what tracing found, as for `adopt`.
@@ -124,7 +126,7 @@ def run_method(
     known: dict[str, Any] = {
         "network": copy,
         "example_inputs": example_inputs,
-        "fraction": fraction,
+        "fraction": _share(groups, widths) if fraction is None else fraction,
         "batches": batches,
         "generator": generator_of(seed, "prune", name),
         "seed": seed,
@@ -160,6 +162,13 @@ def _by_name(groups: Sequence[Group], widths: Sequence[int] | None) -> dict[str,
     if widths is None:
         return None
     return {group.name: width for group, width in zip(groups, widths, strict=True)}
+
+
+def _share(groups: Sequence[Group], widths: Sequence[int] | None) -> float:
+    """Share of all channels that these widths remove."""
+    if widths is None:
+        raise PruningError("a method must be told how much to remove: give it a fraction, or the widths of all groups")
+    return 1 - sum(widths) / sum(group.channels for group in groups)
 
 
 def _asked_for(function: Function, name: str, known: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:

@@ -14,8 +14,10 @@ from regrow.networks.sources import find_module
 
 OWN: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
-WITHOUT_DATA: Final = frozenset({"weight", "bias", "scale", "shift", "generator", "seed", "mask"})
-"""Evidence that a criterion may look at without any example."""
+FROM_EXAMPLES: Final = frozenset(
+    {"gradient", "squared_gradient", "curvature", "hessian_gradient", "input_norm", "output_mean", "output_rank"}
+)
+"""Evidence that is made from training examples; the table is `regrow.pruning.evidence.EVIDENCE`, which needs torch."""
 
 _HOPS: Final = 5
 """Modules that a name is followed through."""
@@ -42,10 +44,10 @@ class Signature:
 
     @property
     def needs_data(self) -> bool:
-        """Whether it cannot do without examples: it takes `batches`, or, as a criterion, evidence that comes from them."""
+        """Whether it needs examples: as a whole method if it takes `batches` without a default, as a criterion if it looks at them."""
         if self.whole:
             return "batches" in self.required
-        return any(name not in WITHOUT_DATA for name in self.required)
+        return not FROM_EXAMPLES.isdisjoint(self.parameters)
 
 
 def signature_of(name: str, folder: Path) -> Signature | str:
