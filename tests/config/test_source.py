@@ -53,12 +53,12 @@ def test_a_missing_file_is_answered_with_one_that_is_there() -> None:
 
 
 def test_a_missing_file_without_a_likeness_is_answered_with_packaged_studies() -> None:
-    assert refusal("nowhere/x.toml").endswith("there is no such file\n    Packaged studies: digits.")
+    assert refusal("nowhere/x.toml").endswith("there is no such file\n    Packaged studies: digits, methods.")
 
 
 def test_a_wrong_name_is_answered_with_packaged_studies() -> None:
     assert (
-        refusal("digit") == "digit: is neither a packaged study nor a file\n    Did you mean 'digits'? Known: digits."
+        refusal("digit") == "digit: is neither a packaged study nor a file\n    Did you mean 'digits'? Known: digits, methods."
     )
 
 
