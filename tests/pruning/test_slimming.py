@@ -76,3 +76,19 @@ def test_a_network_without_norms_is_refused_with_a_way_out() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
     with pytest.raises(PruningError, match=r"no norm layer follows 0\. Use a method that reads weights"):
         Slimming((Group("0", 4, (Slice("0.weight", 0),)),)).attach(network)
+
+
+def test_a_norm_that_is_frozen_is_left_as_it_is() -> None:
+    for step in ("subgradient", "proximal"):
+        network, groups = normed()
+        network[1].weight.requires_grad_(False)
+        hand = Slimming(groups, strength=0.25, step=step)  # type: ignore[arg-type]
+        hand.attach(network)
+        hand.before_step(0.1)
+        hand.after_step(0.1)
+        assert network[1].weight.tolist() == [1.0] * 4
+
+
+def test_its_settings_are_told() -> None:
+    _, groups = normed()
+    assert Slimming(groups, 0.5, "proximal").description() == {"groups": ["0"], "strength": 0.5, "step": "proximal"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,24 @@ def test_every_nth_epoch_and_the_last() -> None:
 def test_every_group_needs_a_width() -> None:
     with pytest.raises(PruningError, match="a width for each of 1 groups; got 2"):
         SoftPruning((Group("layer", 3, (Slice("weight", 0),)),), [2, 3])
+
+
+@pytest.mark.parametrize("silence", [True, False])
+def test_carving_what_is_left_is_exact_where_the_norms_were_silenced(silence: bool, tmp_path: Path) -> None:
+    network = zoo()
+    groups = channel_groups(network)
+    hand = SoftPruning(groups, [group.channels // 2 for group in groups], silence=silence)
+    trained(network, tmp_path, hand, epochs=2)
+    silent = copy.deepcopy(network)
+    for group in groups:  # what carving leaves out is what the next layer reads of removed channels
+        part = next(part for part in group.slices if part.axis == 1)
+        silent.get_parameter(part.tensor).data[:, hand.scales()[group.name] == 0] = 0
+    x = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        apart = float((network(x) - silent(x)).abs().max())
+    assert apart == 0 if silence else apart > 1e-3
+
+
+def test_between_two_zeroings_there_is_at_least_an_epoch() -> None:
+    with pytest.raises(PruningError, match="at least 1; got 0"):
+        SoftPruning((), [], every=0)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from regrow.errors import DivergenceError
 from regrow.training.compute import Compute
-from tests.training.samples import network, run, same_bits
+from regrow.training.interventions import Described, described
+from tests.training.samples import network, recipe, run, same_bits
 from tests.training.test_loop import interrupt
 
 
@@ -91,3 +94,51 @@ def test_a_checkpoint_of_a_training_without_it_is_not_continued(tmp_path: Path) 
     hand = Counting()
     run(network(), tmp_path, intervention=hand)
     assert int(hand.count) == 16
+
+
+class Strong(Counting):
+    """One with a setting."""
+
+    def __init__(self, strength: float) -> None:
+        super().__init__()
+        self.strength = strength
+
+    def description(self) -> dict[str, Any]:
+        return {"strength": self.strength}
+
+
+def test_what_an_intervention_says_of_itself_is_part_of_a_checkpoints_identity() -> None:
+    assert described(Counting()) == {"kind": "Counting"} and not isinstance(Counting(), Described)
+    assert described(Strong(0.5)) == {"kind": "Strong", "strength": 0.5}
+
+
+@pytest.mark.parametrize(("strength", "steps"), [(0.5, 8), (0.25, 16)])
+def test_a_checkpoint_under_other_settings_is_not_continued(tmp_path: Path, strength: float, steps: int) -> None:
+    interrupt(network(), tmp_path, at=9, intervention=Strong(0.5))
+    hand = Strong(strength)
+    run(network(), tmp_path, intervention=hand)
+    assert sum(call == "after" for call in hand.calls) == steps
+
+
+class Ranking(Counting):
+    """Cannot do its work on weights that are not numbers."""
+
+    def after_epoch(self, done: int, epochs: int) -> None:
+        del done, epochs
+        assert bool(self._first.weight.isfinite().all())  # type: ignore[operator, union-attr]
+
+
+def test_divergence_is_found_before_an_intervention_ranks_what_has_no_rank(tmp_path: Path) -> None:
+    with pytest.raises(DivergenceError, match="Lower the learning rate"):
+        run(network(), tmp_path, intervention=Ranking(), recipe=recipe(peak_lr=1e20))
+
+
+def test_a_factor_that_breaks_at_the_last_step_is_found_before_it_is_folded(tmp_path: Path) -> None:
+    class Breaking(Counting):
+        def after_step(self, lr: float) -> None:
+            super().after_step(lr)
+            if int(self.count) == 16:
+                self.factor.data.fill_(float("nan"))
+
+    with pytest.raises(DivergenceError, match="the weights must stay finite"):
+        run(network(), tmp_path, intervention=Breaking(), validation=None)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from regrow.errors import StoreError
+from regrow.errors import DivergenceError, StoreError
 from regrow.training.loop import Part
 from regrow.training.state import load_state
 from tests.training.samples import network, recipe, run, same_bits
@@ -65,3 +65,19 @@ def test_what_is_no_state_is_refused(tmp_path: Path) -> None:
     for name in ("state", "missing"):
         with pytest.raises(StoreError, match="must be a state"):
             load_state(tmp_path / name)
+
+
+def test_a_state_that_diverged_is_not_written(tmp_path: Path) -> None:
+    file = tmp_path / "state.safetensors"
+    with pytest.raises(DivergenceError):
+        run(network(), tmp_path, recipe=recipe(peak_lr=1e20), part=Part(stop_at=3, state_file=file))
+    assert not file.exists()
+
+
+def test_the_state_before_the_first_step_is_the_start(tmp_path: Path) -> None:
+    file = tmp_path / "state.safetensors"
+    trained = run(network(seed=7), tmp_path, part=Part(stop_at=0, state_file=file))
+    state = load_state(file)
+    assert (trained.steps, trained.examples, trained.history) == (0, 0, [])
+    assert not state.optimizer and not state.generators
+    assert all(torch.equal(tensor, state.weights[name]) for name, tensor in network(seed=7).state_dict().items())

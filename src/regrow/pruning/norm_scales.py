@@ -12,6 +12,7 @@ from typing import Final
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
@@ -36,8 +37,28 @@ class NormScale:
 
 
 def is_norm(module: nn.Module) -> bool:
-    """Whether a module normalises and then scales: one of torch's norm layers, or one of another library that is called so."""
-    return isinstance(module, _NORMS) or "norm" in type(module).__name__.lower()
+    """Whether a module normalises and then multiplies by its weight: a norm layer of torch, or another library's that is called so.
+
+    Some libraries' norms multiply by 1 + weight, so that a weight of zero scales by one; they are told apart by trying them.
+    """
+    return isinstance(module, _NORMS) or ("norm" in type(module).__name__.lower() and _vanishes(module))
+
+
+def _vanishes(module: nn.Module) -> bool:
+    """Whether a module gives zeros once its parameters are zero; True where it runs on neither of two usual shapes."""
+    zeros = {name: torch.zeros_like(one) for name, one in module.named_parameters()}
+    weight = zeros.get("weight")
+    if weight is None or weight.ndim != 1:
+        return False
+    for shape in ((2, len(weight)), (2, len(weight), 3, 3)):
+        numbers = torch.linspace(-1, 2, torch.Size(shape).numel()).square().reshape(shape)
+        try:
+            with torch.no_grad():
+                output = functional_call(module, zeros, (numbers.to(weight),))
+        except (RuntimeError, ValueError, IndexError):
+            continue
+        return not bool(output.any())
+    return True
 
 
 def norm_scales(network: nn.Module, group: Group) -> tuple[NormScale, ...]:
@@ -48,7 +69,8 @@ def norm_scales(network: nn.Module, group: Group) -> tuple[NormScale, ...]:
         if name != "weight" or part.axis != 0:
             continue
         module = network.get_submodule(owner)
-        if is_norm(module) and module.weight.ndim == 1:
+        weight = module._parameters.get(name)  # frozen norms keep theirs as a buffer, which no training moves
+        if weight is not None and weight.ndim == 1 and is_norm(module):
             channels = torch.tensor(list(part.channels_at(group.channels)))
             found.append(NormScale(part.tensor, part.start, channels))
     return tuple(found)

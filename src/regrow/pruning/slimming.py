@@ -14,7 +14,7 @@ layer that selects channels at run time: a channel's scale is the mean over its 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +53,10 @@ class Slimming:
             weight[norm.start : norm.start + len(norm.channels)] = self._strength
         self._penalised = [(self._parameters[name], weight) for name, weight in weights.items()]
 
+    def description(self) -> dict[str, Any]:
+        """What a checkpoint must agree in."""
+        return {"groups": [group.name for group in self._groups], "strength": self._strength, "step": self._step}
+
     def owned(self) -> Sequence[nn.Parameter]:
         """None: the optimiser moves all parameters."""
         return ()
@@ -63,15 +67,16 @@ class Slimming:
         del lr
         if self._step == "subgradient":
             for scale, strength in self._penalised:
-                assert scale.grad is not None
-                scale.grad.addcmul_(scale.sign(), strength)
+                if scale.grad is not None:  # of a norm that training does not move
+                    scale.grad.addcmul_(scale.sign(), strength)
 
     @torch.no_grad()
     def after_step(self, lr: float) -> None:
         """Or the scales shrink towards zero, and stop there."""
         if self._step == "proximal":
             for scale, strength in self._penalised:
-                scale.copy_(scale.sign() * (scale.abs() - lr * strength).clamp_(min=0))
+                if scale.requires_grad:
+                    scale.copy_(scale.sign() * (scale.abs() - lr * strength).clamp_(min=0))
 
     def after_epoch(self, done: int, epochs: int) -> None:
         """Nothing."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -42,12 +43,17 @@ class SoftPruning:
     Args:
         groups, widths: the groups, and how many filters of each are not zeroed.
         every: epochs between two zeroings; there is always one after the last.
+        silence: after the last zeroing, zero biases, norm scales and shifts of what goes, too. Without it, as in the source's program,
+            the network that was trained goes on adding what its norms make of zero filters, and the carved one does not.
     """
 
-    def __init__(self, groups: Sequence[Group], widths: Sequence[int], every: int = 1) -> None:
+    def __init__(self, groups: Sequence[Group], widths: Sequence[int], every: int = 1, *, silence: bool = True) -> None:
         if len(groups) != len(widths):
             raise PruningError(f"soft pruning needs a width for each of {len(groups)} groups; got {len(widths)}")
+        if every < 1:
+            raise PruningError(f"soft pruning zeroes filters every so many epochs, at least 1; got {every}")
         self._groups, self._widths, self._every = tuple(groups), tuple(widths), every
+        self._silence = silence
         self._filters: dict[str, list[_Place]] = {}
         self._norms: dict[str, list[_Place]] = {}
 
@@ -68,6 +74,11 @@ class SoftPruning:
             for group in self._groups
         }
 
+    def description(self) -> dict[str, Any]:
+        """What a checkpoint must agree in."""
+        widths = {group.name: width for group, width in zip(self._groups, self._widths, strict=True)}
+        return {"widths": widths, "every": self._every, "silence": self._silence}
+
     def owned(self) -> Sequence[nn.Parameter]:
         """None: the optimiser moves all parameters."""
         return ()
@@ -85,7 +96,7 @@ class SoftPruning:
             return
         for group, width in zip(self._groups, self._widths, strict=True):
             keep_C = keep_highest(self._norm(group), group.channels - width)
-            last = self._norms[group.name] if done == epochs else []
+            last = self._norms[group.name] if done == epochs and self._silence else []
             for place in (*self._filters[group.name], *last):
                 place.rows()[~keep_C.to(place.channels.device)[place.channels]] = 0
 

@@ -7,7 +7,7 @@ network, its own state and the moments it was called at, so that a training that
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -50,3 +50,17 @@ class Intervention(Protocol):
     def scales(self) -> dict[str, Tensor]:
         """After `finish`: group (or block) name to the absolute scale of each channel, float64 on the CPU; empty where it has none."""
         ...
+
+
+@runtime_checkable
+class Described(Protocol):
+    """An intervention with settings, which a checkpoint must agree in."""
+
+    def description(self) -> dict[str, Any]:
+        """Its settings, as plain JSON types."""
+        ...
+
+
+def described(hand: Intervention) -> dict[str, Any]:
+    """What kind of intervention it is, and its settings where it says them: a checkpoint under others is not continued."""
+    return {"kind": type(hand).__name__, **(hand.description() if isinstance(hand, Described) else {})}

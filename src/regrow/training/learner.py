@@ -135,8 +135,9 @@ class Learner:
         return found.score()
 
     def is_finite(self) -> bool:
-        """Whether every parameter and buffer is a finite number."""
-        return all(bool(tensor.isfinite().all()) for tensor in self.network.state_dict().values())
+        """Whether every parameter and buffer is a finite number, those that an intervention owns as well."""
+        tensors = [*self.network.state_dict().values(), *self._owned]
+        return all(bool(tensor.isfinite().all()) for tensor in tensors)
 
 
 def _note(found: Outcomes, loss: Tensor, outputs: Tensor, labels_B: Tensor) -> None:

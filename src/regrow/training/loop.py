@@ -24,7 +24,7 @@ from regrow.errors import DivergenceError
 from regrow.randomness import seeded
 from regrow.training.checkpoint import Checkpoints, Progress, Row, restore_optimizer
 from regrow.training.compute import Compute
-from regrow.training.interventions import Intervention
+from regrow.training.interventions import Intervention, described
 from regrow.training.learner import Learner, Score, open_fabric
 from regrow.training.recipe import Recipe
 from regrow.training.schedule import learning_rates
@@ -109,7 +109,7 @@ def train(
     part = part or Part()
     rates = learning_rates(recipe, stream.steps_per_epoch)
     identity = _identity(network, recipe, compute, (first_epoch, seed, len(stream.examples), stream.steps_per_epoch))
-    identity |= part.identity() | ({"intervention": type(intervention).__name__} if intervention is not None else {})
+    identity |= part.identity() | ({"intervention": described(intervention)} if intervention is not None else {})
     checkpoints = Checkpoints(folder / CHECKPOINT_FOLDER, identity, every_seconds=checkpoint_seconds)
     progress = checkpoints.resume(learner.network, learner.optimizer, intervention)
     run = _Run(learner, stream, validation, loader_workers, recipe, first_epoch, seed, rates, on_tick, part, start)
@@ -173,7 +173,7 @@ class _Run:
 
     def steps(self) -> int:
         """Optimiser steps of the whole run."""
-        return (self.part.stop_at or len(self.rates)) - self.part.first_step
+        return (len(self.rates) if self.part.stop_at is None else self.part.stop_at) - self.part.first_step
 
     def examples(self) -> int:
         """Examples that they see; batches differ by one at most, so parts of epochs are rounded."""
@@ -185,7 +185,10 @@ class _Run:
         left = (self.part.stop_at or 0) - done * spe
         with seeded(self.seed, "network", number):
             batches = itertools.islice(self.stream.epoch(number), left)
-            self.learner.learn(batches, self.rates[done * spe : done * spe + left])
+            rates = self.rates[done * spe : done * spe + left]
+            self.learner.learn(batches, rates)
+            if not self.learner.is_finite():
+                self._check("weights", math.nan, done, rates or self.rates)
             numbers = generators(self.learner.device) if left else {}
             assert self.part.state_file is not None
             save_state(self.part.state_file, self.learner.network, self.learner.optimizer, numbers)
@@ -200,12 +203,13 @@ class _Run:
                 set_generators(self.start.generators)
             tick = _ticker(self.on_tick, done * steps + skipped, len(self.rates))
             train = self.learner.learn(itertools.islice(self.stream.epoch(number), skipped, None), rates, tick).score()
-        if self.learner.hand is not None:
-            self.learner.hand.after_epoch(done + 1, self.recipe.epochs)
         self._check("training loss", train.loss, done, rates)
-        last = done + 1 == self.recipe.epochs
-        if last and not self.learner.is_finite():
+        hand, last = self.learner.hand, done + 1 == self.recipe.epochs
+        # An intervention may rank weights after an epoch, and what is not a number has no rank.
+        if (last or hand is not None) and not self.learner.is_finite():
             self._check("weights", math.nan, done, rates)
+        if hand is not None:
+            hand.after_epoch(done + 1, self.recipe.epochs)
         measured = self._validate() if last or (done + 1) % self.recipe.validate_every == 0 else None
         if measured is not None:
             self._check("validation loss", measured.loss, done, rates)
