@@ -46,6 +46,17 @@ def test_channels_in_another_order_are_put_back_and_compute_the_same() -> None:
     torch.testing.assert_close(after, before)
 
 
+def test_a_layer_that_writes_the_channels_it_reads_does_not_speak_for_them() -> None:
+    torch.manual_seed(0)
+    group = Group("s", 6, (output("loop"), reads("loop"), output("stem")), producers=1)
+    dense = {"loop.weight": torch.randn(6, 6), "stem.weight": torch.randn(6, 3)}
+    kept = [5, 0, 2]
+    small = {"loop.weight": dense["loop.weight"][kept][:, kept], "stem.weight": dense["stem.weight"][kept]}
+    found = kept_channels((group,), (3,), dense, small)
+    assert (found.indices, found.how) == ({"s": (0, 2, 5)}, {"s": "exact"})
+    assert torch.equal(found.tensors["loop.weight"], dense["loop.weight"][[0, 2, 5]][:, [0, 2, 5]])
+
+
 def test_what_was_handed_over_is_left_as_it_is() -> None:
     network = chain()
     small = cut_chain(network, [4, 1], [3, 0, 2])

@@ -123,9 +123,15 @@ class _Work:
         return True
 
     def speaking(self, name: str) -> list[Slice]:
-        """Where a group is held by a tensor whose other groups are settled."""
-        parts = [part for part in self.open[name].slices if part.tensor in self.here and part.order is None]
-        return [part for part in parts if all(self._known(one, name) for one in self.here[part.tensor])][:_ASKED]
+        """Where a group is held by a tensor whose other axes are settled; the group itself may lie along one of them."""
+        parts = self.open[name].slices
+        axes: dict[str, set[int]] = {}
+        for part in parts:
+            axes.setdefault(part.tensor, set()).add(part.axis)
+        alone = [
+            part for part in parts if part.tensor in self.here and part.order is None and len(axes[part.tensor]) == 1
+        ]
+        return [part for part in alone if all(self._known(one, name) for one in self.here[part.tensor])][:_ASKED]
 
     def _known(self, group: Group, name: str) -> bool:
         """Settled, the one in question, or whole: a group of which all stays need not be asked first."""

@@ -174,7 +174,7 @@ def _by_chance(dense_CF: Tensor, small_WF: Tensor) -> float:
     for deal in range(_DEALS):
         order_CF = torch.rand(dense_CF.shape, generator=rng).argsort(dim=0)
         dealt_CF = _directions(dense_CF.gather(0, order_CF))
-        medians[deal] = float(np.median(pair_up((small_WF @ dealt_CF.T).numpy())[1]))
+        medians[deal] = float((small_WF @ dealt_CF.T).amax(dim=1).median())
     return float(medians.mean() + 4 * medians.std())
 
 
@@ -188,16 +188,15 @@ def pair_up(likeness_WC: NDArray[np.float32]) -> tuple[tuple[int, ...], NDArray[
     >>> pair_up(np.array([[0.9, 0.8, 0.0], [0.95, 0.1, 0.2]], dtype=np.float32))[0]
     (1, 0)
     """
-    rows, columns = likeness_WC.shape
-    chosen = np.full(rows, -1, dtype=np.int64)
-    taken = np.zeros(columns, dtype=np.bool_)
-    for place in np.argsort(-likeness_WC, axis=None, kind="stable"):
-        row, column = divmod(int(place), columns)
-        if chosen[row] < 0 and not taken[column]:
-            chosen[row], taken[column] = column, True
-            if (chosen >= 0).all():
-                break
-    return tuple(chosen.tolist()), likeness_WC[np.arange(rows), chosen]
+    left = likeness_WC.copy()
+    chosen = np.full(len(left), -1, dtype=np.int64)
+    while (chosen < 0).any():
+        # A pair that is the best of its row and of its column is the next one that either can get: many are, at a time.
+        column_W, row_C = left.argmax(axis=1), left.argmax(axis=0)
+        rows = np.flatnonzero((row_C[column_W] == np.arange(len(left))) & (chosen < 0))
+        chosen[rows] = column_W[rows]
+        left[rows], left[:, chosen[rows]] = -np.inf, -np.inf
+    return tuple(chosen.tolist()), likeness_WC[np.arange(len(left)), chosen]
 
 
 def in_sequence(likeness_WC: NDArray[np.float32]) -> tuple[tuple[int, ...], NDArray[np.float32]]:
