@@ -41,17 +41,19 @@ def test_norms_of_the_zoo_take_factors_along_axis_one() -> None:
     groups = channel_groups(network)
     places = places_of_channels(network, groups)
     assert [place.name for place in places] == [f"{group.name.removesuffix('.conv1')}.norm1" for group in groups]
-    assert {(place.axis, place.run, len(place.scaled)) for place in places} == {(1, True, 2)}
-    assert [int(place.numbers[0]) for place in places] == [4 * n for n in range(3)] + [12 + 8 * n for n in range(3)] + [
-        36 + 16 * n for n in range(3)
-    ]
+    assert {(place.axis, len(place.scaled)) for place in places} == {(1, 2)}
+    assert (
+        [int(place.numbers[0]) for place in places]
+        == [place.first for place in places]
+        == [4 * n for n in range(3)] + [12 + 8 * n for n in range(3)] + [36 + 16 * n for n in range(3)]
+    )
 
 
 def test_indices_of_no_group_are_multiplied_by_one() -> None:
     network = zoo("densenet40", 0.25)
     groups = channel_groups(network)[1:]
     (norm,) = [place for place in places_of_channels(network, groups) if place.name == "block1.layer2.norm1"]
-    assert not norm.run
+    assert norm.first is None
     output = torch.ones(1, len(norm.numbers), 2, 2)
     factors = torch.arange(2.0, 2.0 + sum(group.channels for group in groups))
     stem = channel_groups(network)[0].channels

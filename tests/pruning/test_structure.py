@@ -13,6 +13,7 @@ from regrow.channels.blocks import drop_blocks, residual_blocks
 from regrow.channels.groups import channel_groups
 from regrow.channels.trace import trace
 from regrow.errors import PruningError
+from regrow.pruning.factor_places import places_of_blocks
 from regrow.pruning.structure import Structure, structure_of_blocks, structure_of_channels
 from tests.pruning.sparse_trainings import digits, trained, zoo
 
@@ -118,3 +119,19 @@ def test_a_weak_penalty_leaves_every_block(tmp_path: Path) -> None:
 def test_a_network_without_blocks_is_refused() -> None:
     with pytest.raises(PruningError, match="the network has none that"):
         structure_of_blocks(zoo(), {})
+
+
+def test_factors_that_no_forward_pass_meets_are_not_trained_in_silence() -> None:
+    with pytest.raises(PruningError, match="no factor of sss took part in the forward pass"):
+        Structure({"a": 2}, ()).after_step(0.1)
+
+
+def test_finishing_twice_folds_once() -> None:
+    network = nn.Sequential(nn.Linear(3, 2, bias=False))
+    weight = network[0].weight.detach().clone()
+    hand = Structure({"a": 1}, places_of_blocks(network, {"0": ("0",)}))
+    hand.attach(network)
+    hand.factors.data.fill_(0.5)
+    hand.finish()
+    hand.finish()
+    assert torch.equal(network[0].weight, 0.5 * weight)

@@ -46,8 +46,9 @@ class Place:
     axis: int = 1
     """The output's channel axis, 1 or -1."""
 
-    run: bool = False
-    """Whether the numbers count up one by one and all stand for a factor: a view will do then, which compiles faster."""
+    first: int | None = None
+    """The first number where they count up one by one and all stand for a factor: a view will do then. Known before the network is
+    compiled, since a number that is read off a tensor would cut its graph in two."""
 
     def over(self, factors: Tensor, output: Tensor) -> Tensor:
         """The factors of this place, shaped to multiply the output."""
@@ -64,11 +65,9 @@ class Place:
             parameter.data.mul_(factor.reshape(shape).to(parameter.dtype))
 
     def _here(self, factors: Tensor) -> Tensor:
-        if self.numbers.ndim == 0:
-            return factors[int(self.numbers)]
-        if self.run:
-            first = int(self.numbers[0])
-            return factors[first : first + len(self.numbers)]
+        if self.first is not None:
+            end = self.first + self.numbers.numel()
+            return factors[self.first : end].reshape(self.numbers.shape)
         return torch.cat([factors, factors.new_ones(1)])[self.numbers.to(factors.device)]
 
 
@@ -80,7 +79,8 @@ def places_of_blocks(network: nn.Module, blocks: Mapping[str, Sequence[str]]) ->
     places = []
     for number, (name, ends) in enumerate(blocks.items()):
         for end in ends:
-            places.append(Place(end, network.get_submodule(end), torch.tensor(number), _at_end(network, name, end)))
+            scaled = _at_end(network, name, end)
+            places.append(Place(end, network.get_submodule(end), torch.tensor(number), scaled, first=number))
     return _untied(network, places)
 
 
@@ -134,8 +134,8 @@ def _channel_place(
                 f"the last axis. {_OTHERWISE}"
             )
         axis = fits[0]
-    run = bool((numbers_F.diff() == 1).all()) and int(numbers_F[-1]) < total
-    return Place(name, module, numbers_F, _own(module, name), axis, run)
+    is_run = bool((numbers_F.diff() == 1).all()) and int(numbers_F[-1]) < total
+    return Place(name, module, numbers_F, _own(module, name), axis, int(numbers_F[0]) if is_run else None)
 
 
 _OTHERWISE: Final = "Leave the group out with prune.skip, or use another method."

@@ -7,8 +7,10 @@ subgradient s * sign(gamma) to the gradient, so the penalty goes through momentu
 and DenseNet-40. Sign steps circle around zero and hardly ever hit it; the proximal form, gamma <- sign(gamma) * max(|gamma| - lr * s, 0)
 after each step, gives exact zeros at the same penalty.
 
-All norms that hold a prunable channel are penalised, wherever in the network they are, so a residual stream or a dense block needs no
-layer that selects channels at run time: a channel's scale is the mean over its norms.
+All norms that hold a prunable channel are penalised, wherever in the network they are, so a dense block needs no layer that selects
+channels at run time: a channel's scale is the mean over its norms. Norms of channels that cannot go, such as those that a block of
+PreResNet reads from the residual stream, are not penalised; the source's program penalises them, too, and hides channels behind them by
+an index.
 """
 
 from __future__ import annotations

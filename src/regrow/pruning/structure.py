@@ -80,7 +80,11 @@ class Structure:
     @torch.no_grad()
     def after_step(self, lr: float) -> None:
         """One accelerated proximal gradient step of all factors."""
-        assert self.factors.grad is not None
+        if self.factors.grad is None:
+            raise PruningError(
+                "no factor of sss took part in the forward pass: the network does not call the layers that they stand behind. Give an "
+                "example when the sparsifier is made, and the layer is named."
+            )
         wanted = self.factors - lr * self.factors.grad
         z = wanted.sign() * (wanted.abs() - lr * self._strength).clamp_(min=0)
         self._velocity.mul_(self._momentum).add_(z - self.factors)

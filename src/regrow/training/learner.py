@@ -86,9 +86,7 @@ class Learner:
         self.hand, self._owned = hand, owned
         self.channels_last, self.device = compute.channels_last, compute.device
         self._fabric, self._smoothing = fabric, recipe.label_smoothing
-        # One graph for each of the two batch sizes: a graph for all sizes would depend on which size came first.
-        compiled = torch.compile(self.network, dynamic=False) if compute.compile else self.network
-        self._forward = cast(Forward, compiled)
+        self._forward = cast(Forward, _compiled(self.network) if compute.compile else self.network)
 
     def learn(
         self, batches: Iterable[Batch], rates: Iterable[float], tick: Callable[[], None] | None = None
@@ -138,6 +136,14 @@ class Learner:
         """Whether every parameter and buffer is a finite number, those that an intervention owns as well."""
         tensors = [*self.network.state_dict().values(), *self._owned]
         return all(bool(tensor.isfinite().all()) for tensor in tensors)
+
+
+def _compiled(network: nn.Module) -> object:
+    # Graphs are shared by networks of one class in a process, and by default nobody looks whether their hooks are the same: a network
+    # with a hand in it would run without it, or one without it with another's.
+    torch._dynamo.config.skip_nnmodule_hook_guards = False
+    # One graph for each of the two batch sizes: a graph for all sizes would depend on which size came first.
+    return torch.compile(network, dynamic=False)
 
 
 def _note(found: Outcomes, loss: Tensor, outputs: Tensor, labels_B: Tensor) -> None:
