@@ -15,7 +15,8 @@ from regrow.config.load import load_study
 from regrow.config.study import Study
 from regrow.errors import ConfigError
 from regrow.study.artifacts import ARCHITECTURE, WEIGHTS
-from regrow.study.expand import Expansion, expand
+from regrow.study.expand import expand
+from regrow.study.expansion import Expansion
 from regrow.study.plan import describe
 from regrow.study.results import write_results
 from regrow.study.runner import run_study, usable
@@ -128,7 +129,7 @@ def test_every_arm_is_trained_and_measured(done: tuple[Study, Expansion, Store])
 
 def test_a_pattern_of_groups_is_skipped(done: tuple[Study, Expansion, Store]) -> None:
     _, found, store = done
-    comparison = found.arms[0][0]
+    comparison = found.comparisons[0]
     assert (comparison.dense.widths, comparison.pruned.widths) == ((6, 12, 12), (3, 6, 12))
     costs = [store.result(stage.key)["params"] for stage in of_kind(found, "cost")]  # type: ignore[index]
     assert costs[1] < costs[0]
@@ -229,12 +230,27 @@ def test_two_networks_from_different_sources_share_one_study(tmp_path: Path) -> 
     pytest.importorskip("timm")
     study, store = load(write(tmp_path, OWN + TIMM, skip=False, arms=["retrain", "scratch-b"])), Store(tmp_path / "s")
     found = do(study, store)
-    assert {comparison.dense.name for comparison, _ in found.arms} == {"nets:build", "timm:test_vit"}
+    assert {comparison.dense.name for comparison in found.comparisons} == {"nets:build", "timm:test_vit"}
     assert all(store.result(run.evaluate.key) for run in found.runs) and len(found.runs) == 6
-    vit = next(comparison for comparison, _ in found.arms if comparison.dense.name == "timm:test_vit")
+    vit = next(comparison for comparison in found.comparisons if comparison.dense.name == "timm:test_vit")
+    assert vit.pruned is not None
     whole = [
         group.name
         for group, dense, kept in zip(vit.prunable.groups, vit.dense.widths, vit.pruned.widths, strict=True)
         if dense == kept
     ]
     assert set(whole) == vit.prunable.heads != set()
+
+
+def test_a_method_that_reads_norms_is_refused_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
+    path = write(tmp_path, skip=False, arms=["retrain", "scratch-b"])
+    nets = tmp_path / "nets.py"
+    nets.write_text(nets.read_text().replace("nn.BatchNorm2d(2 * width)", "nn.Identity()"))
+    study = load(path, 'prune.method="slimming"')
+    with pytest.raises(ConfigError, match="slimming reads the scales of norm layers, and in nets:build no norm layer follows"):
+        run_study(study, tmp_path / "out", workers=1)
+    kinds = {folder.name.partition("-")[0] for folder in (tmp_path / "out" / "store" / "stages").iterdir()}
+    assert kinds == {"trace"}

@@ -26,6 +26,9 @@ class Prunable:
     notes: tuple[str, ...] = ()
     """For people: what cannot be pruned, and why."""
 
+    normless: tuple[str, ...] = ()
+    """Names of groups that no norm layer with a scale follows; every group of the zoo has one."""
+
     @property
     def widths(self) -> tuple[int, ...]:
         """Channels of every group."""
@@ -38,6 +41,7 @@ class Prunable:
             "heads": sorted(self.heads),
             "links": [list(link) for link in self.links],
             "notes": list(self.notes),
+            "normless": list(self.normless),
         }
 
     @classmethod
@@ -48,6 +52,7 @@ class Prunable:
             heads=frozenset(value["heads"]),
             links=tuple(tuple(link) for link in value["links"]),
             notes=tuple(value["notes"]),
+            normless=tuple(value.get("normless", ())),
         )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from regrow.config.study import Study
 from regrow.data.datasets import Facts, facts
 from regrow.data.settings import DataSettings
+from regrow.errors import ConfigError, Fault
 from regrow.files import canonical_json, digest
 from regrow.networks.prunable import Prunable, prunable_of_zoo
 from regrow.networks.settings import NetworkSettings
@@ -123,6 +124,7 @@ def _family(
         for fraction in prune.fractions or (None,)
     ]
     for one in asked:
+        _check_norms(one, dense, prunable)
         widths = target_widths(one.prune, dense, one.fraction, prunable) if one.named_widths else None
         yield Comparison(
             data=data,
@@ -134,6 +136,15 @@ def _family(
             wanted=one,
             design=_design(one),
         )
+
+
+def _check_norms(one: Wanted, dense: NetworkSpec, prunable: Prunable) -> None:
+    """Raise `ConfigError` where a method reads the scales of norm layers that the network does not have."""
+    if one.row.needs_norms and prunable.normless and one.removes == "channels":
+        names = ", ".join(prunable.normless[:3]) + (" ..." if len(prunable.normless) > 3 else "")
+        rule = f"{one.method} reads the scales of norm layers, and in {dense.name} no norm layer follows {names}"
+        hint = "Use a method that reads weights (l1, taylor), or one with factors of its own (sss)."
+        raise ConfigError(faults=[Fault(where="study", key="prune.method", rule=rule, hint=hint)])
 
 
 def _design(one: Wanted) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from regrow.networks.sources import is_foreign
@@ -22,9 +22,13 @@ def prepare_data(task: Task) -> Result:
 
 def trace_network(task: Task) -> Result:
     """The groups of a network from elsewhere."""
-    from regrow.channels.foreign import prunable_of
+    from regrow.channels.foreign import network_at, prunable_of, traced
+    from regrow.pruning.norm_scales import norm_scales
 
-    return prunable_of(task.spec, task.access).to_json()
+    found, network = prunable_of(task.spec, task.access), network_at(task.spec, task.access, 0, "trace")
+    groups = traced(task.spec, task.access).tracing.groups
+    normless = tuple(group.name for group in groups if not norm_scales(network, group))
+    return replace(found, normless=normless).to_json()
 
 
 def find_widths(task: Task) -> Result:
