@@ -188,3 +188,12 @@ def test_looking_leaves_modes_and_statistics_alone() -> None:
     assert [module.training for module in network] == [True, False]
     assert int(network[1].num_batches_tracked) == 0
     assert not evaluated(network, noise(5, 3)).requires_grad
+
+
+def test_a_branch_that_begins_at_zero_is_tried_as_if_it_did_not() -> None:
+    network = nn.Sequential(Block(nn.Sequential(nn.Linear(4, 4), nn.Tanh())))
+    for parameter in network[0].last.parameters():
+        nn.init.zeros_(parameter)
+    with pytest.raises(PruningError, match=r"factors behind 0\.last cannot"):
+        structure_of_blocks(network, {"0": ("0.last",)}, torch.zeros(2, 4))
+    assert not any(bool(parameter.any()) for parameter in network[0].last.parameters())

@@ -135,3 +135,40 @@ def test_finishing_twice_folds_once() -> None:
     hand.finish()
     hand.finish()
     assert torch.equal(network[0].weight, 0.5 * weight)
+
+
+def test_groups_of_a_grouped_convolution_have_factors_of_their_own() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 1, bias=False),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.Conv2d(8, 8, 3, groups=4, bias=False),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(8, 2),
+    ).eval()
+    example = torch.rand(2, 3, 3, 3)
+    groups = trace(network, example).groups
+    (heads,) = [group for group in groups if group.role == "heads"]
+    hand = structure_of_channels(network, groups, example)
+    hand.attach(network)
+    start = sum(group.channels for group in groups[: groups.index(heads)])
+    hand.factors.data[start + 1] = 0.0  # the second of four groups of two channels
+    scaled = network(example)
+    assert hand.scales()[heads.name].tolist() == [1.0, 0.0, 1.0, 1.0]
+    hand.finish()
+    assert (network[4].weight == 0).tolist() == [False, False, True, True, False, False, False, False]
+    torch.testing.assert_close(network(example), scaled, rtol=0, atol=1e-6)
+
+
+def test_folding_is_exact_up_to_rounding_in_double_precision() -> None:
+    network = zoo("preresnet164", 0.25).double().eval()
+    hand = structure_of_channels(network, channel_groups(network))
+    hand.attach(network)
+    hand.factors.data.copy_(torch.rand(len(hand.factors)))
+    with torch.no_grad():
+        scaled = network(images().double())
+        hand.finish()
+        assert float((network(images().double()) - scaled).abs().max()) < 1e-10 * float(scaled.abs().max())

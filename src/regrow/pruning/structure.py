@@ -18,13 +18,16 @@ s = 0.01 for ResNets on ImageNet.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from regrow.channels.identities import lively
 from regrow.errors import PruningError
 from regrow.networks.groups import Group
 from regrow.pruning.factor_places import Place, evaluated, first_of, places_of_blocks, places_of_channels
@@ -119,14 +122,18 @@ class Structure:
     def check(self, network: nn.Module, example: Any) -> None:
         """Try with numbers whether folding changes nothing: `PruningError`, naming the place, where it does.
 
-        Costs two forward passes, in eval mode; weights keep their bits.
+        Costs two forward passes, in eval mode. Weights are shaken meanwhile, since branches that begin at zero would hide what is wrong,
+        and have their bits again afterwards.
         """
-        if not self._folds(network, example, self._places):
+        example = lively(example)
+        with _shaken(network):
+            if self._folds(network, example, self._places):
+                return
             wrong = [place.name for place in self._places if not self._folds(network, example, (place,))]
-            raise PruningError(
-                f"factors behind {wrong[0] if wrong else 'the layers of this network'} cannot be multiplied into its weights: the network "
-                "then computes something else. Leave what it belongs to out with prune.skip, or use another method."
-            )
+        raise PruningError(
+            f"factors behind {wrong[0] if wrong else 'the layers of this network'} cannot be multiplied into its weights: the network "
+            "then computes something else. Leave what it belongs to out with prune.skip, or use another method."
+        )
 
     def _folds(self, network: nn.Module, example: Any, places: Sequence[Place]) -> bool:
         trial = Structure(self._names, places)
@@ -139,8 +146,8 @@ class Structure:
         found = evaluated(network, example)
         for parameter, value in reversed(before):
             parameter.data.copy_(value)
-        scale = float(expected.abs().max())
-        return float((found - expected).abs().max()) <= TOLERANCE * scale
+        apart, scale = float((found - expected).abs().max()), float(expected.abs().max())
+        return apart <= TOLERANCE * scale or not math.isfinite(scale)
 
     def _detach(self) -> None:
         for hook in self._hooks:
@@ -155,6 +162,22 @@ class Structure:
             return (product, *output[1:]) if isinstance(output, tuple) else product
 
         return multiply
+
+
+@contextlib.contextmanager
+def _shaken(network: nn.Module) -> Iterator[None]:
+    """Every parameter a little off inside the block, by the same noise every time."""
+    numbers = torch.Generator().manual_seed(0)
+    before = [(one, one.detach().clone()) for one in network.parameters()]
+    try:
+        for parameter, value in before:
+            spread = float(value.float().std(correction=0)) or 0.5
+            noise = torch.randn(value.shape, generator=numbers).mul_(0.1 * spread)
+            parameter.data.add_(noise.to(value.device, value.dtype))
+        yield
+    finally:
+        for parameter, value in before:
+            parameter.data.copy_(value)
 
 
 def structure_of_blocks(
