@@ -15,9 +15,9 @@ from regrow.channels.trace import Tracing, trace
 from regrow.channels.verify import Verification
 from regrow.channels.verify import verify as compare
 from regrow.pruning.attention_scale import fold_scale
-from regrow.pruning.choice import choose
+from regrow.pruning.choice import By, choose
 from regrow.pruning.report import Report, Untouched, reported
-from regrow.pruning.scores import Criterion
+from regrow.pruning.scores import Batches, Criterion
 from regrow.pruning.shares import Wish
 
 UNASKED: Final = Verification(False, None, None, "verify=False was asked for")
@@ -74,6 +74,9 @@ def prune_network(
     verify: bool = True,
     seed: int = 0,
     keep_attention_scale: bool = False,
+    batches: Batches | None = None,
+    reduce: str = "sum",
+    normalise: str = "mean",
 ) -> Pruned:
     """Remove channels of any network, exactly: the small network computes what the dense one does with those channels silenced.
 
@@ -86,7 +89,8 @@ def prune_network(
         example_inputs: a tensor, a tuple of positional arguments, or a dict of keyword arguments.
         fraction: share of channels to REMOVE from every group, or one per pattern of group, module or tensor names, the first match
             counting. A plain number leaves attention heads whole and prunes inside them; `{"*": 0.5}` prunes both.
-        criterion: a row of `regrow list methods`, or a function of a weight (output channels first) and a generator.
+        criterion: a row of `regrow list methods`, or a function that names what it looks at by its parameters, e.g. of a weight (output
+            channels first) and a generator, or of a weight and its gradient (rows of `regrow.pruning.evidence`).
         ignore: patterns of modules or tensors that keep all their output channels.
         round_to: kept channels are a multiple of this.
         min_channels: kept channels are at least this many, or all.
@@ -95,6 +99,10 @@ def prune_network(
         verify: compare the small network with the silenced dense one, and raise where they part.
         seed: of criteria that draw.
         keep_attention_scale: fold the change of a default attention scale, 1 / sqrt(head size), into the queries.
+        batches: training examples for criteria that look at them (taylor, hrank): a list of (images, labels), or a function that gives
+            them again at every call. The network sees them in eval mode.
+        reduce: over the weights that compute a channel: sum, mean, max, prod or first.
+        normalise: of each such weight's scores before that: none, mean, sum, max, gaussian or lamp.
 
     Raises `ConfigError` for arguments that fit no network or not this one, and `PruningError` where the network cannot be traced or
     copied, where nothing would be removed, and where verification fails.
@@ -106,7 +114,8 @@ def prune_network(
         min_channels=min_channels,
     )
     tracing = trace(network, example_inputs, outputs=outputs, allow_inexact=allow_inexact)
-    choice = choose(network, tracing, wish, criterion, seed)
+    by = By(batches=batches, example=example_inputs, reduce=reduce, normalise=normalise)
+    choice = choose(network, tracing, wish, criterion, seed, by=by)
     architecture = choice.architecture
     # Other weights are allowed, because these were fingerprinted a moment ago.
     small = carve(network, architecture, other_weights=True)

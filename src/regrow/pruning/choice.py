@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -16,12 +16,21 @@ from regrow.channels.pauses import no_collection
 from regrow.errors import PruningError
 from regrow.networks.groups import Group
 from regrow.networks.spec import NetworkSpec
-from regrow.pruning.scores import Criterion, named_criterion, score
+from regrow.pruning.scores import Batches, Criterion, score_groups
 from regrow.pruning.selection import keep_highest
 from regrow.pruning.shares import Wish, shares
-from regrow.randomness import generator
 
 NO_WEIGHTS = "the network has no weights (meta device): shapes only, the first channels of every group stay"
+
+
+@dataclass(frozen=True, kw_only=True)
+class By:
+    """What a criterion is given, and what is done with its scores: the arguments of `score_groups` of these names."""
+
+    batches: Batches | None = None
+    example: Any = None
+    reduce: str = "sum"
+    normalise: str = "mean"
 
 
 class Traced(Protocol):
@@ -58,11 +67,12 @@ def choose(
     criterion: str | Criterion = "l1",
     seed: int = 0,
     dense: NetworkSpec | None = None,
+    by: By = By(),
 ) -> Choice:
     """The architecture that is left when every group keeps its channels with the highest scores. The network is not changed.
 
-    `dense` says how a study builds the network, where it can. Raises `PruningError` where nothing would be removed and where
-    scores are NaN, `ConfigError` where the wish names nothing of this network.
+    `dense` says how a study builds the network, where it can; `by` is what the criterion is given. Raises `PruningError` where nothing
+    would be removed, where scores are NaN and where examples are missing, `ConfigError` where the wish names nothing of this network.
     """
     if not traced.groups:
         raise PruningError(_nothing(traced, wish, ()))
@@ -71,16 +81,21 @@ def choose(
     share = shares(traced.groups, traced.links, wish, [*modules, *tensors])
     if all(width == group.channels for width, group in zip(share.widths, traced.groups, strict=True)):
         raise PruningError(_nothing(traced, wish, share.notes))
-    name, function = named_criterion(criterion)
     empty = any(tensor.is_meta for tensor in tensors.values())
-    kept = []
-    for group, width in zip(traced.groups, share.widths, strict=True):
-        purpose = (seed, "prune", name, group.name)
-        indices = tuple(range(width)) if empty else highest(group, width, tensors, function, purpose)
-        kept.append(KeptChannels(group=group.name, channels=group.channels, indices=indices, slices=group.slices))
+    less = [group for group, width in zip(traced.groups, share.widths, strict=True) if width != group.channels]
+    scores = {} if empty else score_groups(network, less, criterion, seed=seed, **vars(by))
+    kept = tuple(
+        KeptChannels(
+            group=group.name,
+            channels=group.channels,
+            indices=tuple(range(width)) if empty else highest(group, width, scores),
+            slices=group.slices,
+        )
+        for group, width in zip(traced.groups, share.widths, strict=True)
+    )
     architecture = Architecture(
         dense=dense,
-        kept=tuple(kept),
+        kept=kept,
         corrections=traced.corrections(share.widths),
         network=f"{type(network).__module__}:{type(network).__qualname__}",
         fingerprint=fingerprint(network),
@@ -89,15 +104,12 @@ def choose(
     return Choice(architecture=architecture, notes=(*share.notes, *([NO_WEIGHTS] if empty else [])))
 
 
-def highest(
-    group: Group, width: int, tensors: dict[str, Tensor], criterion: Criterion, purpose: tuple[int | str, ...]
-) -> tuple[int, ...]:
-    """Indices of the channels that stay. Draws of a seeded criterion differ from group to group."""
+def highest(group: Group, width: int, scores: Mapping[str, Tensor]) -> tuple[int, ...]:
+    """Indices of the channels that stay, by the scores of their group; a group at full width needs none."""
     if width == group.channels:
         return tuple(range(width))
-    scores_C = score(group, tensors, criterion, generator(*purpose))
     try:
-        keep_C = keep_highest(scores_C, group.channels - width)
+        keep_C = keep_highest(scores[group.name], group.channels - width)
     except PruningError as error:
         raise PruningError(f"{group.name}: {error}") from None
     return tuple(torch.nonzero(keep_C).flatten().tolist())
