@@ -113,7 +113,7 @@ def decide_channels(
         return _blocks(subject, amount, scales or {})
     if isinstance(method, str) and METHODS[method].kind == "reconstruction":
         return _reconstructed(subject, METHODS[method], amount, batches, seed)
-    scores = dict(scales) if scales is not None else _scores(subject, method, amount, batches, seed)
+    scores = _of_sparsifier(subject, scales) if scales is not None else _scores(subject, method, amount, batches, seed)
     found = (
         Allocation(widths=amount.widths, reached={}, notes=()) if amount.widths else _allocated(subject, amount, scores)
     )
@@ -121,7 +121,19 @@ def decide_channels(
         group.name: _highest(group, width, scores[group.name])
         for group, width in zip(subject.groups, found.widths, strict=True)
     }
-    return Decision(kept=kept, notes=found.notes, scales=_scales(subject, scales))
+    return Decision(kept=kept, notes=(*found.notes, *_collapsed(scales)), scales=_scales(subject, scales))
+
+
+def _of_sparsifier(subject: Subject, scales: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What a sparsifier left; groups that it was told to skip have the best scores that there are."""
+    return {group.name: scales.get(group.name, torch.full((group.channels,), torch.inf)) for group in subject.groups}
+
+
+def _collapsed(scales: Mapping[str, Tensor] | None) -> list[str]:
+    """A note where a sparsifier drove everything to zero, so that position alone decides."""
+    if not scales or any(bool(scale.any()) for scale in scales.values()):
+        return []
+    return ["every scale is exactly zero, so nothing but the position of a channel decided: lower prune.strength"]
 
 
 def _scores(

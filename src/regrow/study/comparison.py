@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import product
@@ -140,10 +141,12 @@ def _family(
 
 def _check_norms(one: Wanted, dense: NetworkSpec, prunable: Prunable) -> None:
     """Raise `ConfigError` where a method reads the scales of norm layers that the network does not have."""
-    if one.row.needs_norms and prunable.normless and one.removes == "channels":
-        names = ", ".join(prunable.normless[:3]) + (" ..." if len(prunable.normless) > 3 else "")
+    skipped = [str(pattern) for pattern in one.prune.skip]
+    left = [name for name in prunable.normless if not any(fnmatch.fnmatchcase(name, pattern) for pattern in skipped)]
+    if one.row.needs_norms and left and one.removes == "channels":
+        names = ", ".join(left[:3]) + (" ..." if len(left) > 3 else "")
         rule = f"{one.method} reads the scales of norm layers, and in {dense.name} no norm layer follows {names}"
-        hint = "Use a method that reads weights (l1, taylor), or one with factors of its own (sss)."
+        hint = "Use a method that reads weights (l1, taylor), one with factors of its own (sss), or prune.skip for these groups."
         raise ConfigError(faults=[Fault(where="study", key="prune.method", rule=rule, hint=hint)])
 
 

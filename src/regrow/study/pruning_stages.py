@@ -61,6 +61,8 @@ def _own_settings(wanted: Wanted, widths: tuple[int, ...] | None) -> dict[str, A
         settings["of"] = "blocks"
     if widths is not None and wanted.method == "soft":
         settings["widths"] = list(widths)
+    elif wanted.prune.skip:
+        settings["skip"] = list(wanted.prune.skip)
     return settings
 
 

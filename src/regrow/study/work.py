@@ -85,7 +85,7 @@ def _intervention(task: Task, begin: Start) -> Intervention | None:
     spec = task.spec
     groups = traced(spec, task.access).tracing.groups if is_foreign(spec.name) else channel_groups(begin.network)
     blocks = residual_blocks(begin.network, made_up_images(spec)) if method.get("of") == "blocks" else ()
-    return sparsifier(method["name"], method, begin.network, groups, blocks)
+    return sparsifier(method["name"], method, begin.network, groups, blocks, made_up_images(spec))
 
 
 def steps_of(task: Task) -> int:
