@@ -109,7 +109,7 @@ class TestEveryReconstruction:
         network = Mixed()
         parts = (Slice("first.weight", 0), Slice("first.bias", 0), Slice("plain.weight", 1), Slice("mixing", 1))
         found = METHODS[method](network, [Group("first", 4, parts)], [2], small_batches(), numbers())
-        assert found.notes == ("first: mixing also reads it, keeps its weights and had no voice in the choice",)
+        assert found.notes == ("first: mixing also holds its channels, stays as it is and had no voice in the choice",)
         assert "mixing" not in found.weights
 
     def test_refuses_widths_that_do_not_fit(self, method: str) -> None:

@@ -51,10 +51,9 @@ def test_torchvisions_blocks_are_seen() -> None:
     assert others["layer2.1.conv2"] is None
     paths = found_in(mobilenet_v2(weights=None), torch.randn(1, 3, 32, 32))
     others = {mark.layer: other for mark, other in paths.additions}
-    assert (
-        len(others) == 15
-    )  # ten blocks add; in five of them the shortcut is what the block before has just normalised
-    assert others["features.2.conv.2"] == Mark("features.3.conv.2", "features.3.conv.3")
+    assert len(others) == 10
+    assert "features.2.conv.2" not in others  # it feeds the branch of the next block, and is its shortcut
+    assert others["features.3.conv.2"] == Mark("features.2.conv.2", "features.2.conv.3")
     assert others["features.16.conv.2"] is None
 
 

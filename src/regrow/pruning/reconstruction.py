@@ -33,6 +33,10 @@ POSITIONS: Final = 10
 """Sampled places of a layer's output per example, as in both sources."""
 
 
+_NAMED: Final = 3
+"""Tensors that a note names."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LayerError:
     """How far a layer's output is from what it should be, on the sampled places."""
@@ -131,12 +135,15 @@ def _check(network: nn.Module, groups: Sequence[Group], widths: Sequence[int]) -
 
 def _notes(method: str, work: Work, group: Group) -> list[str]:
     unread = work.unread(group)
+    which = ", ".join(unread[:_NAMED]) + (f" and {len(unread) - _NAMED} more" if len(unread) > _NAMED else "")
     if not work.readers[group.name]:
-        which = f" ({', '.join(unread)})" if unread else ""
-        return [
-            f"{group.name}: no layer that reads it can be rebuilt{which}, so its channels were chosen by L1 norm, not by {method}"
-        ]
-    return [f"{group.name}: {name} also reads it, keeps its weights and had no voice in the choice" for name in unread]
+        reason = "no layer that reads it can be rebuilt" + (f" ({which})" if which else "")
+        return [f"{group.name}: {reason}, so its channels were chosen by L1 norm, not by {method}"]
+    return (
+        [f"{group.name}: {which} also holds its channels, stays as it is and had no voice in the choice"]
+        if which
+        else []
+    )
 
 
 def largest(group: Group, width: int, tensors: Mapping[str, Tensor]) -> tuple[int, ...]:

@@ -2,7 +2,8 @@
 
 One forward pass is watched by hooks on modules and by a light mode that sees every call of PyTorch's interface. A layer's output
 is marked; the mark goes on through one batch norm and through dropout (both run in eval mode), and every other operation ends it,
-in-place ones as well. Where a marked tensor is added to another one of its shape, that other one is the shortcut.
+in-place ones as well. Where a marked tensor is added to another one of its shape, that other one is the shortcut, unless it was
+itself computed from the marked one: then the marked one is the shortcut, of a branch that it feeds.
 
 What this does not see: an addition behind another layer (a learnt scale, an activation), and additions inside compiled code. The
 outputs of such layers are taken for what they are, without the shortcut.
@@ -28,6 +29,9 @@ OnAddition = Callable[["Mark", Tensor], None]
 """Takes the mark of one operand, and the other operand."""
 
 _MARK: Final = "_regrow_mark"
+_ORIGINS: Final = "_regrow_origins"
+"""Attribute of a tensor: the layers that it was computed from."""
+
 _ADDITIONS: Final[frozenset[Any]] = frozenset(
     {torch.add, Tensor.add, Tensor.add_, Tensor.__add__, Tensor.__radd__, Tensor.__iadd__}
 )
@@ -66,11 +70,14 @@ def find_paths(network: nn.Module, layers: Iterable[str], run: Callable[[], obje
     """Watch one pass that `run` makes; `layers` are the names of the modules that count."""
     paths = Paths()
 
-    def ran(name: str, *_: object) -> None:
+    def ran(name: str, module: nn.Module, given: Tensor, output: Tensor) -> None:
+        del module
         paths.calls[name] = paths.calls.get(name, 0) + 1
+        setattr(output, _ORIGINS, _origins([given, output]) | {name})
 
     def added(mark: Mark, other: Tensor) -> None:
-        paths.additions.append((mark, getattr(other, _MARK, None)))
+        if mark.layer not in _origins([other]):
+            paths.additions.append((mark, getattr(other, _MARK, None)))
 
     norms = [name for name, module in network.named_modules() if isinstance(module, _BatchNorm)]
     passed = follow(network, layers, norms, run, on_output=ran, on_addition=added)
@@ -135,6 +142,23 @@ def _keeps(module: nn.Module, given: tuple[Any, ...], output: Any) -> None:
         setattr(output, _MARK, mark)
 
 
+def _origins(values: Any) -> frozenset[str]:
+    """The layers that any tensor in nested tuples and lists was computed from."""
+    if isinstance(values, Tensor):
+        found: frozenset[str] = getattr(values, _ORIGINS, frozenset())
+        return found
+    if isinstance(values, (tuple, list)):
+        return frozenset().union(*(_origins(value) for value in values))
+    return frozenset()
+
+
+def _descend(result: Any, origins: frozenset[str]) -> None:
+    """Every tensor of a result comes from where its operands came from."""
+    for tensor in result if isinstance(result, (tuple, list)) else (result,):
+        if isinstance(tensor, Tensor):
+            setattr(tensor, _ORIGINS, origins)
+
+
 class _Additions(TorchFunctionMode):
     """Sees every call of PyTorch's interface: tells of additions, and ends marks where a marked tensor is written over."""
 
@@ -147,7 +171,10 @@ class _Additions(TorchFunctionMode):
         kwargs = kwargs or {}
         if func in _ADDITIONS:
             self._added(args, kwargs)
+        origins = _origins([args, list(kwargs.values())])
         result = func(*args, **kwargs)
+        if origins:
+            _descend(result, origins)
         if isinstance(result, Tensor) and func not in _THROUGH and any(result is given for given in args):
             vars(result).pop(_MARK, None)
         return result

@@ -228,14 +228,14 @@ class Work:
         def ran(layer: str, module: nn.Module, given: Tensor, output: Tensor) -> None:
             drawn = self._draw(module, output, len(images)) if rows is None else rows[layer][len(seen[layer])]
             columns = asked[layer].to(self.device)
-            read = patches(module, given, output, drawn, columns) if rows is None else None
-            seen[layer].append(_Seen(drawn, read, rows_of(module, output, drawn)))
+            read = _wide(patches(module, given, output, drawn, columns)) if rows is None else None
+            seen[layer].append(_Seen(drawn, read, _wide(rows_of(module, output, drawn))))
             counted()
 
         def added(mark: Mark, other: Tensor) -> None:
             if mark.layer in joins and seen[mark.layer][0].shortcut is None:
                 run = seen[mark.layer][0]
-                shortcut_NO = rows_of(self.modules[mark.layer], other, run.rows)
+                shortcut_NO = _wide(rows_of(self.modules[mark.layer], other, run.rows))
                 seen[mark.layer][0] = replace(run, shortcut=shortcut_NO)
                 counted()
 
@@ -268,6 +268,11 @@ class evaluating:  # noqa: N801 - used as a statement
     def __exit__(self, *_: object) -> None:
         for module, training in self.modes:
             module.training = training
+
+
+def _wide(values: Tensor) -> Tensor:
+    """In float32 at least: sums of products of half-precision numbers would say little."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def tensor_of(layer: str, tensor: str = "weight") -> str:
