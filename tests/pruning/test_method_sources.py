@@ -31,6 +31,8 @@ def shrink(network, example_inputs, *, fraction, batches, generator):
     """Keep the loudest channels."""
 
 def spread(weight, input_norm): ...
+
+def misnamed(model, example_inputs, fraction): ...
 '''
 
 
@@ -143,6 +145,10 @@ def test_nothing_of_this_imports_torch() -> None:
     ("name", "said"),
     [
         ("mine:shrin", "Did you mean 'shrink'"),
+        (
+            "mine:misnamed",
+            "takes 'model', which a method cannot be given: a whole method takes network, a criterion evidence",
+        ),
         ("nowhere:f", "no module nowhere with a source file was found beside the study"),
         ("not a name:f", "package.module:function; found 'not a name:f'"),
         ("torch-prunin:l1", "package.module:function; found 'torch-prunin:l1'"),

@@ -20,9 +20,10 @@ from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, v
 from pathlib import Path
 from typing import Final
 
-from regrow.errors import ConfigError, Fault, MissingExtraError, UnknownNameError
+from regrow.errors import ConfigError, Fault, MissingExtraError, UnknownNameError, did_you_mean
 from regrow.files import file_digest
 from regrow.networks.sources import Access, find_module
+from regrow.pruning.evidence import EVIDENCE
 from regrow.pruning.methods import METHODS, Method
 from regrow.pruning.signatures import OWN, Signature, signature_of
 from regrow.table import Table
@@ -214,6 +215,9 @@ def _function(name: str, folder: Path) -> ForeignMethod:
     signature = signature_of(name, folder)
     if isinstance(signature, str):
         raise _refused(signature, "")
+    if not signature.whole and (unknown := signature.unknown):
+        rule = f"{name} takes {unknown[0]!r}, which a method cannot be given: a whole method takes network, a criterion evidence"
+        raise _refused(rule, did_you_mean(unknown[0], ["network", *EVIDENCE]))
     row = _row(signature, signature.summary or f"the function {name}", f"sha256 {file_digest(found[0])[:12]}")
     origin = f"sha256 {file_digest(found[0])}"
     return ForeignMethod(name=name, row=row, origin=origin, needs_trust=True, place=found[1], code=name)

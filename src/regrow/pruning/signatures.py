@@ -11,13 +11,9 @@ from typing import Final
 
 from regrow.errors import did_you_mean
 from regrow.networks.sources import find_module
+from regrow.pruning.evidence import EVIDENCE
 
 OWN: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
-
-FROM_EXAMPLES: Final = frozenset(
-    {"gradient", "squared_gradient", "curvature", "hessian_gradient", "input_norm", "output_mean", "output_rank"}
-)
-"""Evidence that is made from training examples; the table is `regrow.pruning.evidence.EVIDENCE`, which needs torch."""
 
 _HOPS: Final = 5
 """Modules that a name is followed through."""
@@ -47,7 +43,12 @@ class Signature:
         """Whether it needs examples: as a whole method if it takes `batches` without a default, as a criterion if it looks at them."""
         if self.whole:
             return "batches" in self.required
-        return not FROM_EXAMPLES.isdisjoint(self.parameters)
+        return any(EVIDENCE[name].needs_examples for name in self.parameters if name in EVIDENCE)
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Of a criterion: what it asks for and no evidence is called after. A second parameter may take the generator by any name."""
+        return tuple(name for name in self.required if name not in EVIDENCE and (name,) != self.parameters[1:2])
 
 
 def signature_of(name: str, folder: Path) -> Signature | str:
