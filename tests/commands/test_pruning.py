@@ -59,6 +59,19 @@ def test_shares_may_differ_by_pattern_and_the_answer_may_be_json(weights: Path) 
     assert "the weights are random" in done.err
 
 
+def test_a_share_of_macs_is_asked_for_with_one_ranking_and_a_floor(weights: Path) -> None:
+    budget = ("--fraction", "0.4", "--of", "macs", "--scope", "global", "--floor", "0.25")
+    done = called("prune", "resnet20", *SHAPE, *budget, "--out", str(weights.parent / "small"), "--json")
+    answer = json.loads(done.out)
+    assert 1 - answer["macs"]["small"] / answer["macs"]["dense"] == pytest.approx(0.4, abs=0.01)
+    shares = {group["kept"] / group["channels"] for group in answer["groups"]}
+    assert len(shares) > 2 and min(shares) >= 0.25
+    beyond = called(
+        "prune", "resnet20", *SHAPE, "--fraction", "0.99", "--of", "macs", "--floor", "0.25", "--scope", "global"
+    )
+    assert beyond.code == 1 and "The largest fraction that can be reached is" in beyond.err
+
+
 def test_it_exports_and_measures_in_the_same_go(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from regrow.evaluation import stopwatch
 

@@ -11,6 +11,7 @@ from regrow.channels.composition import compose
 from regrow.channels.fingerprint import fingerprint
 from regrow.channels.masks import mask_only
 from regrow.errors import ConfigError, PruningError
+from regrow.networks.cost import cost_of
 from regrow.pruning.anything import Pruned, prune_network
 
 IMAGES = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -211,3 +212,30 @@ def test_two_prunings_in_a_row_are_one_architecture_of_the_dense_network() -> No
     assert [one.out_channels for one in (once.stem, once.left)] == [
         one.out_channels for one in (second.network.stem, second.network.left)
     ]
+
+
+@pytest.mark.parametrize("scope", ["group", "global"])
+@pytest.mark.parametrize("of", ["macs", "params"])
+def test_a_share_of_macs_or_parameters_is_met_and_the_small_network_verified(of: str, scope: str) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(3, 32, 3),
+        nn.BatchNorm2d(32),
+        nn.ReLU(),
+        nn.Conv2d(32, 48, 3),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(768, 5),
+    ).eval()
+    pruned = prune_network(network, torch.randn(2, 3, 8, 8), fraction=0.4, of=of, scope=scope)
+    before, after = cost_of(network, (3, 8, 8)), cost_of(pruned.network, (3, 8, 8))
+    assert 1 - getattr(after, of) / getattr(before, of) == pytest.approx(0.4, abs=0.01)
+    assert pruned.verification.verified
+
+
+def test_a_share_of_latency_is_measured_here() -> None:
+    network = nn.Sequential(
+        nn.Conv2d(3, 128, 3), nn.ReLU(), nn.Conv2d(128, 128, 3), nn.Flatten(), nn.Linear(18432, 5)
+    ).eval()
+    pruned = prune_network(network, torch.randn(1, 3, 16, 16), fraction=0.5, of="latency", verify=False)
+    assert sum(pruned.architecture.widths) < 256

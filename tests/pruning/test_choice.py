@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from regrow.channels.architecture import Architecture
 from regrow.channels.fingerprint import fingerprint
 from regrow.errors import ConfigError, PruningError
-from regrow.pruning.choice import NO_WEIGHTS, choose
+from regrow.pruning.choice import NO_WEIGHTS, Budget, choose
+from regrow.pruning.costs import cost_model
 from regrow.pruning.shares import Wish
 
 from .traced import INNER, STREAM, TRACED, ByHand, residual
@@ -89,3 +90,39 @@ def test_a_function_chooses_as_a_named_criterion_does() -> None:
 
     architecture = choose(residual(), TRACED, Wish(), last).architecture
     assert architecture.indices == {"stem": tuple(range(6, 12)), "inner": tuple(range(5, 10))}
+
+
+def test_one_ranking_over_all_groups_takes_the_lowest_scores_and_leaves_the_floor() -> None:
+    network = residual()
+    with torch.no_grad():
+        network.inner.weight.mul_(torch.tensor([1e-6] * 8 + [1.0, 1.0]).view(-1, 1, 1, 1))
+    budget = Budget(scope="global", floor=0.3)
+    wish = Wish(fraction=0.25)  # 6 of 22 channels
+    kept = choose(network, TRACED, wish, budget=budget).architecture.kept
+    assert [len(entry.indices) for entry in kept] == [12, 4]
+    assert set(kept[1].indices) >= {8, 9}
+
+
+def test_a_share_of_macs_is_met_and_the_highest_scores_stay() -> None:
+    network = residual()
+    model = cost_model(network, TRACED.groups, torch.zeros(1, 3, 8, 8))
+    found = choose(network, TRACED, Wish(fraction=0.5), budget=Budget(of="macs", model=model)).architecture
+    widths = [len(entry.indices) for entry in found.kept]
+    assert abs(model.macs(widths) / model.macs([12, 10]) - 0.5) < 0.04
+    lost = {"stem": (11.5 - widths[0]) / 12, "inner": (9.5 - widths[1]) / 10}  # what stays is rounded down
+    same = choose(network, TRACED, Wish(fraction=lost))
+    assert same.architecture.kept == found.kept
+
+
+def test_a_budget_is_checked_and_takes_one_fraction() -> None:
+    with pytest.raises(ConfigError, match="scope: group or global; found 'all'"):
+        choose(residual(), TRACED, Wish(), budget=Budget(scope="all"))
+    with pytest.raises(ConfigError, match="a share per pattern is one of channels of each group"):
+        choose(residual(), TRACED, Wish(fraction={"*": 0.5}), budget=Budget(scope="global"))
+    with pytest.raises(ConfigError, match="ignore"):
+        choose(residual(), TRACED, Wish(ignore=("nothing",)), budget=Budget(scope="global"))
+
+
+def test_shapes_alone_cannot_be_ranked() -> None:
+    with pytest.raises(PruningError, match="needs scores"):
+        choose(residual().to("meta"), TRACED, Wish(), budget=Budget(scope="global"))

@@ -23,7 +23,11 @@ OUT = Path("regrow-pruned")
 def _complete_criterion(incomplete: str) -> list[str]:
     from regrow.pruning.methods import METHODS
 
-    return [name for name, row in METHODS.items() if name.startswith(incomplete) and not row.needs_data]
+    return [
+        name
+        for name, row in METHODS.items()
+        if name.startswith(incomplete) and row.kind == "criterion" and "channels" in row.removes and not row.needs_data
+    ]
 
 
 def prune_command(
@@ -56,6 +60,16 @@ def prune_command(
     ] = None,
     round_to: Annotated[int, typer.Option(help="Kept channels are a multiple of this.")] = 1,
     min_channels: Annotated[int, typer.Option(help="Kept channels are at least this many, or all.")] = 1,
+    of: Annotated[
+        str,
+        typer.Option(
+            help="What --fraction is a share of: channels, macs, params, latency (measured), or zeros (no share)."
+        ),
+    ] = "channels",
+    scope: Annotated[
+        str, typer.Option(help="group: the same share of every group; global: the lowest scores of all groups.")
+    ] = "group",
+    floor: Annotated[float, typer.Option(help="With --scope global: share of every group that always stays.")] = 0.1,
     seed: Annotated[int, typer.Option(help="Of criteria that draw.")] = 0,
     verify: Annotated[bool, typer.Option(help="Compare the small network with the dense one.")] = True,
     onnx: Annotated[bool, typer.Option("--onnx", help="Write model.onnx too, compared in ONNX Runtime.")] = False,
@@ -91,6 +105,9 @@ def prune_command(
             min_channels=min_channels,
             seed=seed,
             verify=verify,
+            of=of,
+            scope=scope,
+            floor=floor,
         )
         files = _shipped(pruned, images, out, onnx=onnx, program=program)
         answer = _measured(network, dense, pruned, images, seconds) if measure else None

@@ -15,10 +15,12 @@ from regrow.channels.trace import Tracing, trace
 from regrow.channels.verify import Verification
 from regrow.channels.verify import verify as compare
 from regrow.pruning.attention_scale import fold_scale
-from regrow.pruning.choice import By, choose
+from regrow.pruning.choice import Budget, By, choose
+from regrow.pruning.costs import cost_model
 from regrow.pruning.report import Report, Untouched, reported
 from regrow.pruning.scores import Batches, Criterion
 from regrow.pruning.shares import Wish
+from regrow.pruning.targets import milliseconds_of
 
 UNASKED: Final = Verification(False, None, None, "verify=False was asked for")
 
@@ -77,6 +79,9 @@ def prune_network(
     batches: Batches | None = None,
     reduce: str = "sum",
     normalise: str = "mean",
+    of: str = "channels",
+    scope: str = "group",
+    floor: float = 0.1,
 ) -> Pruned:
     """Remove channels of any network, exactly: the small network computes what the dense one does with those channels silenced.
 
@@ -103,9 +108,13 @@ def prune_network(
             them again at every call. The network sees them in eval mode.
         reduce: over the weights that compute a channel: sum, mean, max, prod or first.
         normalise: of each such weight's scores before that: none, mean, sum, max, gaussian or lamp.
+        of: what the fraction is a share of: channels; macs or params of the whole network, met within 1 % of them; latency, measured here;
+            or zeros, which takes the channels whose score is exactly 0 and reads no fraction.
+        scope: group, the same share of every group, or global, one ranking over all of them.
+        floor: with scope global, the share of every group that always stays; one channel stays in any case.
 
     Raises `ConfigError` for arguments that fit no network or not this one, and `PruningError` where the network cannot be traced or
-    copied, where nothing would be removed, and where verification fails.
+    copied, where nothing would be removed, where a budget cannot be reached, and where verification fails.
     """
     wish = Wish(
         fraction=fraction,
@@ -115,7 +124,16 @@ def prune_network(
     )
     tracing = trace(network, example_inputs, outputs=outputs, allow_inexact=allow_inexact)
     by = By(batches=batches, example=example_inputs, reduce=reduce, normalise=normalise)
-    choice = choose(network, tracing, wish, criterion, seed, by=by)
+    budget = Budget(
+        of=of,
+        scope=scope,
+        floor=floor if scope == "global" else 0.0,
+        model=cost_model(network, tracing.groups, example_inputs, outputs=outputs, allow_inexact=allow_inexact)
+        if of in ("macs", "params")
+        else None,
+        latency=milliseconds_of(network, tracing.groups, example_inputs, tracing) if of == "latency" else None,
+    )
+    choice = choose(network, tracing, wish, criterion, seed, by=by, budget=budget)
     architecture = choice.architecture
     # Other weights are allowed, because these were fingerprinted a moment ago.
     small = carve(network, architecture, other_weights=True)

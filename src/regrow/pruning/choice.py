@@ -13,12 +13,14 @@ from regrow.channels.architecture import Architecture, Correction, KeptChannels,
 from regrow.channels.fingerprint import fingerprint
 from regrow.channels.masks import named_tensors
 from regrow.channels.pauses import no_collection
-from regrow.errors import PruningError
+from regrow.errors import ConfigError, Fault, PruningError
 from regrow.networks.groups import Group
 from regrow.networks.spec import NetworkSpec
+from regrow.pruning.allocation import Latency, Want, allocate
+from regrow.pruning.costs import CostModel
 from regrow.pruning.scores import Batches, Criterion, score_groups
 from regrow.pruning.selection import keep_highest
-from regrow.pruning.shares import Wish, shares
+from regrow.pruning.shares import WHERE, Shares, Wish, shares
 
 NO_WEIGHTS = "the network has no weights (meta device): shapes only, the first channels of every group stay"
 
@@ -31,6 +33,17 @@ class By:
     example: Any = None
     reduce: str = "sum"
     normalise: str = "mean"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What the fraction is a share of, where it is not each group's channels: what `regrow.pruning.allocation.allocate` is given."""
+
+    of: str = "channels"
+    scope: str = "group"
+    floor: float = 0.0
+    model: CostModel | None = None
+    latency: Latency | None = None
 
 
 class Traced(Protocol):
@@ -68,22 +81,31 @@ def choose(
     seed: int = 0,
     dense: NetworkSpec | None = None,
     by: By = By(),
+    budget: Budget = Budget(),
 ) -> Choice:
     """The architecture that is left when every group keeps its channels with the highest scores. The network is not changed.
 
-    `dense` says how a study builds the network, where it can; `by` is what the criterion is given. Raises `PruningError` where nothing
-    would be removed, where scores are NaN and where examples are missing, `ConfigError` where the wish names nothing of this network.
+    `dense` says how a study builds the network, where it can; `by` is what the criterion is given; `budget` says what the wish's fraction
+    is a share of. Raises `PruningError` where nothing would be removed, where scores are NaN, where examples are missing and where the
+    budget cannot be reached, `ConfigError` where the wish names nothing of this network.
     """
     if not traced.groups:
         raise PruningError(_nothing(traced, wish, ()))
     tensors = named_tensors(network)
     modules = [name for name, _ in network.named_modules() if name]
     share = shares(traced.groups, traced.links, wish, [*modules, *tensors])
+    empty = any(tensor.is_meta for tensor in tensors.values())
+    scores: dict[str, Tensor] = {}
+    ranked = budget.scope == "global" or budget.of == "zeros"
+    if ranked and not empty:
+        scores = score_groups(network, traced.groups, criterion, seed=seed, **vars(by))
+    if (budget.of, budget.scope) != ("channels", "group"):
+        share = _allocated(traced, wish, budget, scores if ranked and not empty else None)
     if all(width == group.channels for width, group in zip(share.widths, traced.groups, strict=True)):
         raise PruningError(_nothing(traced, wish, share.notes))
-    empty = any(tensor.is_meta for tensor in tensors.values())
-    less = [group for group, width in zip(traced.groups, share.widths, strict=True) if width != group.channels]
-    scores = {} if empty else score_groups(network, less, criterion, seed=seed, **vars(by))
+    if not (ranked or empty):
+        less = [group for group, width in zip(traced.groups, share.widths, strict=True) if width != group.channels]
+        scores = score_groups(network, less, criterion, seed=seed, **vars(by))
     kept = tuple(
         KeptChannels(
             group=group.name,
@@ -102,6 +124,24 @@ def choose(
         regrow=regrow_version(),
     )
     return Choice(architecture=architecture, notes=(*share.notes, *([NO_WEIGHTS] if empty else [])))
+
+
+def _allocated(traced: Traced, wish: Wish, budget: Budget, scores: Mapping[str, Tensor] | None) -> Shares:
+    """The widths of a budget that is no share of each group's channels."""
+    if not isinstance(wish.fraction, (int, float)):
+        rule = f"a share per pattern is one of channels of each group; found {dict(wish.fraction)!r} with {budget.of}, {budget.scope}"
+        raise ConfigError(faults=[Fault(where=WHERE, key="fraction", rule=rule, hint="Give one number.")])
+    want = Want(
+        fraction=wish.fraction,
+        of=budget.of,
+        scope=budget.scope,
+        floor=budget.floor,
+        ignore=wish.ignore,
+        round_to=wish.round_to,
+        min_channels=wish.min_channels,
+    )
+    found = allocate(traced.groups, traced.links, want, scores=scores, model=budget.model, latency=budget.latency)
+    return Shares(widths=found.widths, notes=found.notes)
 
 
 def highest(group: Group, width: int, scores: Mapping[str, Tensor]) -> tuple[int, ...]:

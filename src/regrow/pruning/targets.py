@@ -14,11 +14,10 @@ from regrow.channels.architecture import Architecture, KeptChannels, regrow_vers
 from regrow.channels.carve import carve
 from regrow.channels.groups import DeclaresGroups
 from regrow.channels.onmeta import as_call
-from regrow.channels.trace import trace
+from regrow.channels.trace import Tracing, trace
 from regrow.errors import PruningError
 from regrow.networks.groups import Group
 from regrow.pruning.allocation import Allocation, Want, allocate
-from regrow.pruning.choice import Traced
 from regrow.pruning.costs import cost_model
 
 WARM_UP: Final = 3
@@ -57,7 +56,7 @@ def widths_for(
 
 
 def milliseconds_of(
-    network: nn.Module, groups: Sequence[Group], example_inputs: Any, traced: Traced | None = None
+    network: nn.Module, groups: Sequence[Group], example_inputs: Any, traced: Tracing | None = None
 ) -> Callable[[Sequence[int]], float]:
     """A function from widths to the milliseconds of one forward pass on the example inputs, on the network's device.
 
@@ -98,7 +97,7 @@ def _finish(network: nn.Module) -> None:
         torch.cuda.synchronize(device)
 
 
-def at_widths(network: nn.Module, groups: Sequence[Group], widths: Sequence[int], traced: Traced | None) -> nn.Module:
+def at_widths(network: nn.Module, groups: Sequence[Group], widths: Sequence[int], traced: Tracing | None) -> nn.Module:
     """The network with the first channels of every group; of a traced one, the numbers that its modules hold follow."""
     architecture = Architecture(
         dense=None,
