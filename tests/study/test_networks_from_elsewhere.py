@@ -250,7 +250,9 @@ def test_a_method_that_reads_norms_is_refused_before_anything_is_trained(
     nets = tmp_path / "nets.py"
     nets.write_text(nets.read_text().replace("nn.BatchNorm2d(2 * width)", "nn.Identity()"))
     study = load(path, 'prune.method="slimming"')
-    with pytest.raises(ConfigError, match="slimming reads the scales of norm layers, and in nets:build no norm layer follows"):
+    with pytest.raises(
+        ConfigError, match="slimming reads the scales of norm layers, and in nets:build no norm layer follows"
+    ):
         run_study(study, tmp_path / "out", workers=1)
     kinds = {folder.name.partition("-")[0] for folder in (tmp_path / "out" / "store" / "stages").iterdir()}
     assert kinds == {"trace"}

@@ -78,11 +78,11 @@ def _pruning_faults(study: Study, dense: NetworkSpec) -> Iterator[Fault]:
         for method in prune.methods
         for fraction in prune.fractions or (None,)
     ]
-    for i, one in asked:
-        if not one.named_widths:
+    for i, wish in asked:
+        if not wish.named_widths:
             continue
         try:
-            target_widths(one.prune, dense, one.fraction)
+            target_widths(wish.prune, dense, wish.fraction)
         except RegrowError as error:
             yield from reworded(error, key_of("prune", i, study.prune))
 

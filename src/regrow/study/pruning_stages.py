@@ -7,7 +7,6 @@ from typing import Any
 
 from regrow.networks.sources import NOWHERE, Access
 from regrow.networks.spec import NetworkSpec
-from regrow.pruning.methods import METHODS
 from regrow.pruning.wanted import Wanted
 from regrow.study.lengths import ArmPlan, dense_epochs, own_epochs, round_epochs
 from regrow.study.machine import processor_name
@@ -150,18 +149,16 @@ def random_stage(ground: Ground, pruning: Pruning, shape: Shape, chosen: Stage, 
     With `anywhere` a random mask keeps as many weights in all, not in each layer.
     """
     comparison = ground.comparison
-    if not shape.masked:
-        method, more = "random", {"widths": list(shape.spec.widths)}
-        removed = {"removed": list(shape.spec.removed)} if shape.spec.removed else {}
-        inputs = {"dense": pruning.source.key}
-        more = {**more, **removed}
+    inputs = {"dense": pruning.source.key}
+    asked: dict[str, Any] = {"dense": comparison.dense.to_json(), "seed": pruning.seed}
+    if shape.masked:
+        asked |= {"method": "random mask" if anywhere else "shuffled mask", "widths": None}
+        inputs["like"] = chosen.key
     else:
-        method, more = ("random mask" if anywhere else "shuffled mask"), {"widths": None}
-        inputs = {"dense": pruning.source.key, "like": chosen.key}
-    assert method not in METHODS or METHODS[method].seeded
+        asked |= {"method": "random", "widths": list(shape.spec.widths)}
     return Stage(
         kind="prune",
-        settings={"dense": comparison.dense.to_json(), "method": method, "seed": pruning.seed, **more},
+        settings=asked,
         inputs={**inputs, **trace_input(comparison.dense)},
         local=comparison.local,
         label=f"prune {comparison.label} by chance, seed {pruning.seed}",

@@ -218,7 +218,9 @@ class Collector:
         for comparison, seed, stage in self.found.prunings:
             result = self.store.result(stage.key)
             if result is not None:
-                found = {key: value for key, value in result.items() if key not in ("widths", "removed", "notes")}
+                found = {
+                    key: result.get(key) for key in ("scales", "errors", "kept", "total", "layers", "prune_seconds")
+                }
                 rows.append({**comparison.columns, "seed": seed, **found})
         return _sorted(rows, *KEYS, "seed")
 

@@ -19,7 +19,8 @@ from regrow.data.datasets import root_problem
 from regrow.errors import ConfigError, MissingExtraError
 from regrow.files import canonical_json
 from regrow.study.executor import Event, Executor, this_machine
-from regrow.study.expand import Expansion, expand
+from regrow.study.expand import expand
+from regrow.study.expansion import Expansion
 from regrow.study.progress import Running, Snapshot
 from regrow.study.results import read_if_current, write_results
 from regrow.study.stage import Stage

@@ -54,9 +54,7 @@ def masked_shape(dense: NetworkSpec, cost: Mapping[str, Any], found: Mapping[str
 
 def found_spec(dense: NetworkSpec, found: Mapping[str, Any]) -> NetworkSpec:
     """The small network that a prune stage came to."""
-    return replace(
-        dense, widths=tuple(found["widths"]), **({"removed": tuple(found["removed"])} if found.get("removed") else {})
-    )
+    return replace(dense, widths=tuple(found["widths"]), removed=tuple(found.get("removed", ())))
 
 
 def supposed_shape(dense: NetworkSpec, cost: Mapping[str, Any], share: float, *, masked: bool) -> Shape:
