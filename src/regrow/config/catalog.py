@@ -33,6 +33,10 @@ KINDS: Final[Table[Kind]] = Table(
         ),
         "data": Kind(summary="data sets and formats, for data.name", table="regrow.data.datasets:DATASETS"),
         "methods": Kind(summary="pruning methods, for prune.method", table="regrow.pruning.methods:METHODS"),
+        "method-sources": Kind(
+            summary="where other people's methods come from, for prune.method",
+            table="regrow.pruning.method_sources:METHOD_SOURCES",
+        ),
         "designs": Kind(summary="predefined architectures, for prune.widths", table="regrow.pruning.designs:DESIGNS"),
         "arms": Kind(summary="ways to train the pruned architecture, for arms", table="regrow.retraining.arms:ARMS"),
         "conventions": Kind(

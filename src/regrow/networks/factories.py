@@ -40,7 +40,7 @@ def own_network(name: str, spec: NetworkSpec, access: Access) -> Factory:
     planned, where the options do not fit the signature, and, when the factory is called, where it returns no network.
     """
     module, _, attribute = name.partition(":")
-    function = _attribute(_import(module, access, spec), attribute)
+    function = _attribute(import_from(module, access, spec), attribute)
     arguments = _arguments(function, spec)
 
     def factory() -> nn.Module:
@@ -52,7 +52,7 @@ def own_network(name: str, spec: NetworkSpec, access: Access) -> Factory:
     return factory
 
 
-def _import(module: str, access: Access, spec: NetworkSpec) -> ModuleType:
+def import_from(module: str, access: Access, spec: NetworkSpec) -> ModuleType:
     """The module, from the folder that it was found in when the study was read."""
     importlib.invalidate_caches()
     if _IMPORTED.get(module) != (access.place, spec.origin):

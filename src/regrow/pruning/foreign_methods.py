@@ -26,7 +26,7 @@ from regrow.channels.groups import channel_groups
 from regrow.channels.trace import trace
 from regrow.errors import ConfigError, PruningError, RegrowError
 from regrow.files import file_digest
-from regrow.networks.factories import _import as imported
+from regrow.networks.factories import import_from
 from regrow.networks.groups import Group
 from regrow.networks.sources import NOWHERE, Access
 from regrow.networks.spec import NetworkSpec
@@ -61,7 +61,7 @@ def load_method(name: str, origin: str = "", access: Access = NOWHERE) -> Functi
             f"{name} runs code that regrow does not know. Look at it, then add --trust (from Python: trust=True)."
         )
     spec = NetworkSpec(name=name, width=1.0, widths=(), classes=1, shape=(1, 1, 1), origin=origin)
-    return _callable(getattr(imported(prefix, access, spec), rest, None), name)
+    return _callable(getattr(import_from(prefix, access, spec), rest, None), name)
 
 
 def _callable(found: Any, name: str) -> Function:

@@ -112,18 +112,19 @@ def _method(task: Task) -> str | Criterion:
 
 def _result(task: Task, subject: Subject) -> MethodResult:
     """What a whole method of somebody else's makes of the network."""
-    asked = task.stage.settings
-    function = _method(task)
+    asked, function = task.stage.settings, _method(task)
+    amount = asked.get("amount", {})
     assert callable(function)
     return run_method(
         function,
         subject.network,
         subject.example,
-        fraction=asked["amount"]["fraction"],
+        fraction=amount.get("fraction"),
+        widths=asked["widths"],
         batches=_batches(task),
         seed=asked["seed"] or 0,
-        scope=asked["amount"].get("scope", "group"),
-        remove=asked["amount"]["remove"],
+        scope=amount.get("scope", "group"),
+        remove=amount.get("remove", "channels"),
         dense=NetworkSpec.from_json(asked["dense"]),
         traced=subject.tracing,
         name=asked["method"],
