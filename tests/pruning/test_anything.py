@@ -14,6 +14,8 @@ from regrow.errors import ConfigError, PruningError
 from regrow.networks.cost import cost_of
 from regrow.pruning.anything import Pruned, prune_network
 
+from .traced import residual
+
 IMAGES = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
@@ -239,3 +241,18 @@ def test_a_share_of_latency_is_measured_here() -> None:
     ).eval()
     pruned = prune_network(network, torch.randn(1, 3, 16, 16), fraction=0.5, of="latency", verify=False)
     assert sum(pruned.architecture.widths) < 256
+
+
+def test_criteria_that_look_at_examples_get_them_and_say_where_they_are_missing() -> None:
+    network, inputs = residual(), torch.randn(2, 3, 8, 8)
+    batches = [(torch.randn(4, 3, 8, 8), torch.tensor([0, 1, 2, 3]))]
+    for given in (batches, lambda: iter(batches)):
+        small, architecture = prune_network(
+            network, inputs, criterion="taylor", batches=given, reduce="max", normalise="sum"
+        )
+        assert architecture.widths == (6, 5) and small(inputs).shape == (2, 4)
+    with pytest.raises(PruningError, match=r"taylor scores on training examples.*Pass batches="):
+        prune_network(network, inputs, criterion="taylor")
+    with pytest.raises(PruningError, match="can be read only once"):
+        prune_network(network, inputs, criterion="taylor", batches=iter(batches))
+    assert prune_network(network, inputs, criterion="synflow").architecture.widths == (6, 5)

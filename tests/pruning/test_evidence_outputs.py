@@ -83,3 +83,23 @@ def test_activations_in_place_and_layers_that_are_used_twice_count_all_they_give
     images = torch.tensor([1.0, -1.0]).reshape(1, 2, 1, 1)
     found = output_mean(look(network, "layer.weight", batches=[(images, torch.tensor([0]))]))
     assert found["layer.weight"].tolist() == [2.0, 0.0]
+
+
+def test_projections_inside_attention_are_seen() -> None:
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.mix = nn.MultiheadAttention(8, 2, batch_first=True)
+
+        def forward(self, images: Tensor) -> Tensor:
+            tokens = images.flatten(1, 2)
+            mixed: Tensor = self.mix(tokens, tokens, tokens, need_weights=False)[0]
+            return mixed.mean(dim=1)
+
+    network = Attention()
+    with resting(network):
+        found = output_mean(look(network, "mix.in_proj_weight", "mix.out_proj.weight"))
+    tokens = one_batch(examples())[0].flatten(0, 2)
+    projected = functional.linear(tokens, network.mix.in_proj_weight, network.mix.in_proj_bias).detach()
+    torch.testing.assert_close(found["mix.in_proj_weight"], projected.abs().mean(dim=0).double(), rtol=1e-5, atol=1e-7)
+    assert found["mix.out_proj.weight"].shape == (8,)

@@ -38,6 +38,13 @@ def test_the_largest_weight_of_a_layer_scores_one_and_a_layer_of_zeros_nothing()
     assert lamp(torch.zeros(2, 2)).tolist() == [[0, 0], [0, 0]]
 
 
+def test_both_ways_of_sorting_give_the_same_scores() -> None:
+    weight = torch.randn(40, 50, generator=generator(0))
+    weight[3:9] = 0
+    weight[20] = -weight[21]
+    torch.testing.assert_close(lamp(weight), lamp(weight.double()), rtol=1e-12, atol=0)
+
+
 def test_lamp_of_torch_pruning_is_the_same_for_rows() -> None:
     library = pytest.importorskip("torch_pruning")
     scores = torch.rand(12, generator=generator(0))

@@ -136,7 +136,7 @@ def test_batches_of_any_number_take_the_same_memory_for_scores() -> None:
     assert len(seen) == 5
 
 
-def test_all_weights_of_a_stream_count_and_a_layer_inside_attention_is_passed_over() -> None:
+def test_all_weights_of_a_stream_count_and_a_layer_that_is_not_used_is_passed_over() -> None:
     network = residual()
     batches = [(torch.randn(4, 3, 8, 8), torch.tensor([0, 1, 2, 3]))]
     found = score_groups(network, [STREAM, INNER], "activation-mean", batches=batches, normalise="none")

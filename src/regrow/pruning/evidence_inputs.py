@@ -36,8 +36,11 @@ class Reading:
     values: Tensor
     """values_BIP of a convolution, with one axis of positions for each of its dimensions; values_BI of a linear layer."""
 
+    output: Tensor
+    """What came out, laid out alike."""
 
-class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's is not annotated
+
+class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's is not annotated
     """Calls `see` with every reading of the named weights. MPS and inference see `linear` whole, everything else its parts."""
 
     def __init__(self, weights: Mapping[str, Tensor], see: Callable[[Reading], None]) -> None:
@@ -49,26 +52,26 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's is 
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         del types
-        ops = torch.ops.aten
+        ops, result = torch.ops.aten, func(*args, **(kwargs or {}))
         if func is ops.convolution.default:
-            self._convolution(*args)
+            self._convolution(result, *args)
         elif func is ops.linear.default:
-            self._product(args[0].flatten(0, -2), args[1].t())
+            self._product(result.flatten(0, -2), args[0].flatten(0, -2), args[1].t())
         elif func is ops.addmm.default:
-            self._product(args[1], args[2])
+            self._product(result, args[1], args[2])
         elif func is ops.mm.default:
-            self._product(args[0], args[1])
-        return func(*args, **(kwargs or {}))
+            self._product(result, args[0], args[1])
+        return result
 
-    def _convolution(self, given: Tensor, weight: Tensor, *rest: Any) -> None:
+    def _convolution(self, result: Tensor, given: Tensor, weight: Tensor, *rest: Any) -> None:
         if name := self._name(weight):
             transposed, groups = rest[4], rest[6]
-            self._see(Reading(name, 0 if transposed else 1, 1 if transposed else groups, given))
+            self._see(Reading(name, 0 if transposed else 1, 1 if transposed else groups, given, result))
 
-    def _product(self, given: Tensor, weight: Tensor) -> None:
+    def _product(self, result: Tensor, given: Tensor, weight: Tensor) -> None:
         if name := self._name(weight):
             axis = 0 if weight.shape == self._weights[name].shape and weight.is_contiguous() else 1
-            self._see(Reading(name, axis, 1, given))
+            self._see(Reading(name, axis, 1, given, result))
 
     def _name(self, weight: Tensor) -> str | None:
         return self._names.get((weight.data_ptr(), weight.numel()))
@@ -117,7 +120,7 @@ def _watched(look: Look, names: Iterable[str], see: Callable[[Reading], None]) -
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # one fused call, in which no product is seen
     try:
-        with torch.no_grad(), _Watch({name: every[name] for name in names}, see):
+        with torch.no_grad(), Watch({name: every[name] for name in names}, see):
             for batch in read(look):
                 run(look, batch.inputs)
                 count += len(batch)

