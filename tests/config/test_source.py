@@ -58,7 +58,8 @@ def test_a_missing_file_without_a_likeness_is_answered_with_packaged_studies() -
 
 def test_a_wrong_name_is_answered_with_packaged_studies() -> None:
     assert (
-        refusal("digit") == "digit: is neither a packaged study nor a file\n    Did you mean 'digits'? Known: digits, methods."
+        refusal("digit")
+        == "digit: is neither a packaged study nor a file\n    Did you mean 'digits'? Known: digits, methods."
     )
 
 
