@@ -20,6 +20,7 @@ PAGE: Final = DOCS / "howto" / "own-method.md"
 def scope(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the page's code leaves behind."""
     pytest.importorskip("torch_pruning")
+    sys.modules.pop("mine", None)  # another test's
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     names: dict[str, Any] = {}

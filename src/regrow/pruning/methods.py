@@ -150,13 +150,13 @@ METHODS: Final[Table[Method]] = Table(
         ),
         "soft": Method(
             summary="soft filter pruning: the smallest filters are zeroed after every epoch and may come back",
-            target="regrow.pruning.sparsifiers:sparsifier",
+            target="regrow.pruning.soft:SoftPruning",
             kind="sparsifier",
             source="He et al. 2018, arXiv:1808.06866",
         ),
         "slimming": Method(
             summary="network slimming: norm scales are trained under an L1 penalty; the smallest of all channels go",
-            target="regrow.pruning.sparsifiers:sparsifier",
+            target="regrow.pruning.slimming:Slimming",
             kind="sparsifier",
             scope="global",
             needs_norms=True,
@@ -164,7 +164,7 @@ METHODS: Final[Table[Method]] = Table(
         ),
         "sss": Method(
             summary="sparse structure selection: factors on blocks or channels are trained to zero by proximal steps",
-            target="regrow.pruning.sparsifiers:sparsifier",
+            target="regrow.pruning.structure:Structure",
             kind="sparsifier",
             removes=("blocks", "channels"),
             scope="global",
