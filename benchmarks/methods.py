@@ -76,7 +76,7 @@ def _torchvision(name: str, title: str) -> Network:
         network: nn.Module = torchvision.models.get_model(name, weights=None)
         return network
 
-    return Network(title, None, make, (3, 224, 224), 16)
+    return Network(title, None, make, (3, 224, 224), 4)
 
 
 NETWORKS = {
@@ -123,8 +123,12 @@ def _subject(network: Network, dense: nn.Module) -> Subject:
 def _batches(network: Network) -> Callable[[], Iterable[tuple[Tensor, Tensor]]]:
     def batches() -> Iterator[tuple[Tensor, Tensor]]:
         numbers = torch.Generator().manual_seed(1)
-        for _ in range(network.examples // 8):
-            yield torch.randn(8, *network.shape, generator=numbers), torch.randint(0, 10, (8,), generator=numbers)
+        batch = min(8, network.examples)
+        for _ in range(network.examples // batch):
+            yield (
+                torch.randn(batch, *network.shape, generator=numbers),
+                torch.randint(0, 10, (batch,), generator=numbers),
+            )
 
     return batches
 
@@ -261,8 +265,8 @@ def page(rows: list[dict[str, Any]]) -> str:
         "",
         "Half of the channels, blocks or weights go. A cell gives the seconds that pruning takes, and the share of the dense network's",
         "MACs and of its parameters that is left; for masks the *nominal* shares, since a masked network executes all of it. A letter",
-        "stands for the reason where a method cannot be applied. Weights are freshly drawn, images are random and methods that train take",
-        "two steps: this says what can be applied and what it costs, not how good it is. One thread of a shared machine; seconds are",
+        "stands for the reason where a method cannot be applied. Weights are freshly drawn, images are random (64 of 32 px, 4 of 224 px) and methods that train",
+        "take at most two steps: this says what can be applied and what it costs, not how good it is. One thread of a shared machine; seconds are",
         "for orders of magnitude.",
         "",
         f"`python -m benchmarks.methods`, torch {torch.__version__}, {platform.machine()}.",

@@ -64,11 +64,6 @@ def test_plain_settings_stay_out_of_the_identity_and_others_do_not() -> None:
     assert asked("taylor", reduce="max", normalise="sum").how() == {"reduce": "max", "normalise": "sum"}
 
 
-def test_skipped_groups_of_named_widths_are_in_the_widths_already() -> None:
-    assert asked("l1", skip=(2,)).how() == {}
-    assert asked("slimming", skip=("a.*",)).how() == {"skip": ["a.*"]}
-
-
 def test_an_amount_says_only_what_matters() -> None:
     assert asked("magnitude").amount() == {"remove": "weights", "of": "weights", "fraction": 0.5, "scope": "global"}
     assert asked("slimming").amount()["floor"] == 0.1

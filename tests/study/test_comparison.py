@@ -47,3 +47,19 @@ def test_designs_say_what_is_not_plain(tmp_path: Path) -> None:
         for change in ('prune.of="macs"', 'prune.scope="global"', 'prune.method="magnitude" prune.rounds=3')
     }
     assert list(made.values()) == ["50 % of macs", "50 % global", "50 % in 3 rounds"]
+
+
+def test_what_stays_whole_is_named_by_group_however_it_was_meant(tmp_path: Path) -> None:
+    asked = {
+        "named already": 'prune={method="l1", skip=[2]}',
+        "by position": 'prune={method="slimming", skip=[2]}',
+        "by pattern": 'prune={method="slimming", skip=["features.conv1*"]}',
+        "tensors": 'prune={method="magnitude", skip=["features.conv1.*"]}',
+    }
+    found = {what: next(comparisons(study(tmp_path, change))).skip for what, change in asked.items()}
+    assert found == {
+        "named already": (),
+        "by position": ("features.conv2",),
+        "by pattern": ("features.conv1",),
+        "tensors": ("features.conv1.*",),
+    }

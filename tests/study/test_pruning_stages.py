@@ -113,5 +113,5 @@ def test_a_target_depends_on_the_share_and_on_the_processor_only_for_latency(tmp
     kinds = {}
     for of in ("macs", "latency"):
         comparison = next(comparisons(load(tmp_path, f'prune={{method="l1", of="{of}", fraction=0.5}}')))
-        kinds[of] = "processor" in target_stage(comparison.dense, comparison.wanted).settings
+        kinds[of] = "processor" in target_stage(comparison).settings
     assert kinds == {"macs": False, "latency": True}

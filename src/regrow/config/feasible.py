@@ -63,9 +63,10 @@ def prunings_exist(study: Study) -> Iterator[Fault]:
 
 
 def _pruning_faults(study: Study, dense: NetworkSpec) -> Iterator[Fault]:
+    from regrow.networks.prunable import prunable_of_zoo
     from regrow.networks.sources import is_foreign
     from regrow.pruning.wanted import wanted
-    from regrow.pruning.widths import foreign_faults, target_widths
+    from regrow.pruning.widths import foreign_faults, skipped_groups, target_widths
 
     if is_foreign(dense.name):  # its groups are known when it was traced; that takes torch
         for i, prune in enumerate(study.prune):
@@ -79,10 +80,11 @@ def _pruning_faults(study: Study, dense: NetworkSpec) -> Iterator[Fault]:
         for fraction in prune.fractions or (None,)
     ]
     for i, wish in asked:
-        if not wish.named_widths:
-            continue
         try:
-            target_widths(wish.prune, dense, wish.fraction)
+            if wish.named_widths:
+                target_widths(wish.prune, dense, wish.fraction)
+            elif not wish.masked:
+                skipped_groups(wish.prune.skip, dense, prunable_of_zoo(dense).groups)
         except RegrowError as error:
             yield from reworded(error, key_of("prune", i, study.prune))
 

@@ -12,7 +12,7 @@ from regrow.pruning.settings import PruneSettings
 
 Of = Literal["channels", "blocks", "weights", "macs", "params", "latency", "zeros"]
 
-_AS_WRITTEN = {"reduce": "sum", "normalise": None, "pattern": "", "skip": ()}
+_AS_WRITTEN = {"reduce": "sum", "normalise": None, "pattern": ""}
 """Settings that stay out of a stage's identity while they say nothing."""
 
 
@@ -94,11 +94,7 @@ class Wanted:
     def how(self) -> dict[str, Any]:
         """How scores are made, as far as it differs from the plain way; part of the prune stage's identity."""
         said = {key: getattr(self.prune, key) for key in _AS_WRITTEN}
-        return {
-            key: list(value) if isinstance(value, tuple) else value
-            for key, value in said.items()
-            if value != _AS_WRITTEN[key] and (key != "skip" or not self.named_widths)
-        }
+        return {key: value for key, value in said.items() if value != _AS_WRITTEN[key]}
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -52,10 +52,10 @@ def target_widths(
     elif settings.widths is not None:
         widths, key = _given(settings.widths, dense, groups), "prune.widths"
     elif settings.stages is not None:
-        skipped = _skipped(settings.skip, dense, groups)
+        skipped = skipped_groups(settings.skip, dense, groups)
         widths, key = _by_stage(settings.stages, skipped, dense, groups), "prune.stages"
     else:
-        skipped, share = _skipped(settings.skip, dense, groups), _single(settings, fraction)
+        skipped, share = skipped_groups(settings.skip, dense, groups), _single(settings, fraction)
         widths, key = _by_share(share, skipped, prunable), "prune.fraction"
     if widths == dense.widths:
         raise _wrong(
@@ -113,7 +113,7 @@ def _by_design(name: str, dense: NetworkSpec, groups: Sequence[GroupInfo]) -> tu
         raise _wrong("prune.widths", f"the design {name!r} is for {design.network}, not for {dense.name}", hint)
     if design.widths:
         return _scaled_design(design, dense, groups)
-    return _by_stage(design.stages, _skipped(design.skip, dense, groups), dense, groups)
+    return _by_stage(design.stages, skipped_groups(design.skip, dense, groups), dense, groups)
 
 
 def _scaled_design(design: Design, dense: NetworkSpec, groups: Sequence[GroupInfo]) -> tuple[int, ...]:
@@ -154,7 +154,7 @@ def _kept(group: GroupInfo, fraction: float, skipped: frozenset[str]) -> int:
     return group.channels if group.name in skipped or fraction == 0 else kept_of(group.channels, fraction)
 
 
-def _skipped(skip: Iterable[int | str], dense: NetworkSpec, groups: Sequence[GroupInfo]) -> frozenset[str]:
+def skipped_groups(skip: Iterable[int | str], dense: NetworkSpec, groups: Sequence[GroupInfo]) -> frozenset[str]:
     """Names of the skipped groups, given by name, by a pattern of names (`blocks.0.*`) or by position."""
     found: set[str] = set()
     faults: list[Fault] = []

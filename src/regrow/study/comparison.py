@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import product
@@ -18,7 +17,7 @@ from regrow.networks.settings import NetworkSettings
 from regrow.networks.sources import Access, dense_network, is_foreign
 from regrow.networks.spec import NetworkSpec
 from regrow.pruning.wanted import Wanted, wanted
-from regrow.pruning.widths import target_widths
+from regrow.pruning.widths import skipped_groups, target_widths
 
 Traces = Callable[[NetworkSpec, Access], "Prunable | None"]
 """What of a network from elsewhere can be pruned; None while it was not traced."""
@@ -60,6 +59,15 @@ class Comparison:
     def local(self) -> dict[str, str]:
         """Where code that is not regrow's lies on this machine; part of no stage's key."""
         return self.access.to_local() | ({"method_place": self.wanted.place} if self.wanted.place else {})
+
+    @property
+    def skip(self) -> tuple[str, ...]:
+        """What stays whole, where the widths do not say so already: names of groups, or patterns of tensors where weights go."""
+        if self.wanted.masked:
+            return tuple(map(str, self.wanted.prune.skip))
+        if self.wanted.named_widths:
+            return ()
+        return tuple(sorted(skipped_groups(self.wanted.prune.skip, self.dense, self.prunable.groups)))
 
     @property
     def label(self) -> str:
@@ -141,9 +149,11 @@ def _family(
 
 def _check_norms(one: Wanted, dense: NetworkSpec, prunable: Prunable) -> None:
     """Raise `ConfigError` where a method reads the scales of norm layers that the network does not have."""
-    skipped = [str(pattern) for pattern in one.prune.skip]
-    left = [name for name in prunable.normless if not any(fnmatch.fnmatchcase(name, pattern) for pattern in skipped)]
-    if one.row.needs_norms and left and one.removes == "channels":
+    if not one.row.needs_norms or one.removes != "channels":
+        return
+    skipped = skipped_groups(one.prune.skip, dense, prunable.groups)
+    left = [name for name in prunable.normless if name not in skipped]
+    if left:
         names = ", ".join(left[:3]) + (" ..." if len(left) > 3 else "")
         rule = f"{one.method} reads the scales of norm layers, and in {dense.name} no norm layer follows {names}"
         hint = "Use a method that reads weights (l1, taylor), one with factors of its own (sss), or prune.skip for these groups."

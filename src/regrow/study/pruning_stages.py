@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from regrow.networks.sources import NOWHERE, Access
-from regrow.networks.spec import NetworkSpec
-from regrow.pruning.wanted import Wanted
+from regrow.study.comparison import Comparison
 from regrow.study.lengths import ArmPlan, dense_epochs, own_epochs, round_epochs
 from regrow.study.machine import processor_name
 from regrow.study.shape import Shape
@@ -15,19 +13,20 @@ from regrow.study.stage import Stage
 from regrow.study.stages import PRIORITY, Ground, Training, fresh, trace_input, train_stage
 
 
-def target_stage(spec: NetworkSpec, wanted: Wanted, access: Access = NOWHERE) -> Stage:
+def target_stage(comparison: Comparison) -> Stage:
     """Find the widths at which every group keeps the same share and the network the share of MACs that a study asks for."""
+    spec, wanted = comparison.dense, comparison.wanted
     machine = {"processor": processor_name()} if wanted.of == "latency" else {}
     return Stage(
         kind="target",
         settings={
             "network": spec.to_json(),
             **wanted.amount(),
-            **({"skip": list(wanted.prune.skip)} if wanted.prune.skip else {}),
+            **_skipped(comparison),
             **machine,
         },
         inputs=trace_input(spec),
-        local=access.to_local(),
+        local=comparison.local,
         label=f"widths of {spec.name} for a share of its {wanted.of}",
     )
 
@@ -43,26 +42,31 @@ def own_training_stage(ground: Ground, seed: int, dense: Stage, widths: tuple[in
         macs=ground.dense_macs,
         first_epoch=0 if scratch else dense_epochs(ground.study),
         inputs={} if scratch else {"pruned": dense},
-        more={"method": _own_settings(wanted, widths)},
+        more={"method": _own_settings(comparison, widths)},
     )
     recipe = ground.dense_recipe(own_epochs(ground.study, wanted))
     return train_stage(ground, comparison.dense, recipe, seed, training)
 
 
-def _own_settings(wanted: Wanted, widths: tuple[int, ...] | None) -> dict[str, Any]:
+def _own_settings(comparison: Comparison, widths: tuple[int, ...] | None) -> dict[str, Any]:
     """What a method's own training needs to know."""
+    wanted = comparison.wanted
     settings: dict[str, Any] = {"name": wanted.method}
     if wanted.row.kind == "schedule":
-        return {**settings, "fraction": wanted.fraction, "scope": wanted.scope, **wanted.how()}
+        return {**settings, "fraction": wanted.fraction, "scope": wanted.scope, **wanted.how(), **_skipped(comparison)}
     if wanted.prune.strength is not None:
         settings["strength"] = wanted.prune.strength
     if wanted.removes == "blocks":
         settings["of"] = "blocks"
     if widths is not None and wanted.method == "soft":
         settings["widths"] = list(widths)
-    elif wanted.prune.skip:
-        settings["skip"] = list(wanted.prune.skip)
+    else:
+        settings |= _skipped(comparison)
     return settings
+
+
+def _skipped(comparison: Comparison) -> dict[str, Any]:
+    return {"skip": list(comparison.skip)} if comparison.skip else {}
 
 
 def state_stage(ground: Ground, seed: int, step: int) -> Stage:
@@ -110,6 +114,7 @@ def prune_stage(ground: Ground, pruning: Pruning) -> Stage:
         **({"scores": "own training"} if own else {}),
         **wanted.identity,
         **wanted.how(),
+        **_skipped(comparison),
     }
     if pruning.widths is None:
         settings["amount"] = wanted.amount()

@@ -47,7 +47,7 @@ def _known(owner: Expander, comparison: Comparison) -> tuple[bool, tuple[int, ..
         return True, comparison.pruned.widths
     if not wanted.computed_widths:
         return True, None
-    target = owner.need(target_stage(comparison.dense, wanted, comparison.access))
+    target = owner.need(target_stage(comparison))
     return target is not None, None if target is None else tuple(target["widths"])
 
 
