@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from regrow.report.case_figures import case_pictures, ledger, training_curves, widths
-from regrow.report.cases import Case, cases
+from regrow.report.case_figures import case_pictures, ledger, scales, training_curves, widths
+from regrow.report.cases import Case, Row, cases
 from tests.report.example import WIDTHS, example
 
 
@@ -75,3 +77,30 @@ def test_what_is_missing_is_not_drawn() -> None:
     results = example(seeds=2) | {"curves": [], "ledger": [], "networks": []}
     (case,) = cases(results)
     assert case_pictures(case, "f0c0") == {}
+
+
+def found(counts: list[int], zeros: int) -> Row:
+    return {"scales": {"channels": sum(counts), "zeros": zeros, "small": zeros, "largest": 2.0, "counts": counts}}
+
+
+def test_scales_are_bars_of_equal_width_from_zero_one_trace_a_seed() -> None:
+    case = replace(case_of(seeds=2), prunings=(found([3, 0, 0, 1], 3), found([2, 1, 0, 1], 2)))
+    picture = scales(case, "id")
+    assert [list(trace.y) for trace in picture.figure.data] == [[3, 0, 0, 1], [2, 1, 0, 1]]
+    assert list(picture.figure.data[0].x) == [0.25, 0.75, 1.25, 1.75]
+    assert "5 of 8 are exactly zero" in picture.caption
+
+
+def test_a_case_without_scales_has_no_figure_of_them() -> None:
+    assert "scales" not in case_pictures(case_of(seeds=2), "f0c0")
+
+
+def test_widths_that_differ_from_seed_to_seed_have_a_spread() -> None:
+    case = case_of(seeds=2)
+    more = [dict(case.architecture, seed=seed, widths=[w + seed for w in WIDTHS]) for seed in (0, 2)]
+    spread = replace(
+        case, architectures=tuple(more), architecture=dict(case.architecture, widths=[w + 1 for w in WIDTHS])
+    )
+    bars = widths(spread, "id").figure.data[1].error_y
+    assert list(bars.array) == list(bars.arrayminus) == [1] * len(WIDTHS)
+    assert "over seeds" in widths(spread, "id").caption

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from regrow.report.cases import (
+    Row,
     arm_order,
     arm_summaries,
     by,
@@ -18,6 +19,7 @@ from regrow.report.cases import (
     is_control,
     is_dense,
     mean,
+    means_of,
 )
 from tests.report.example import example
 
@@ -150,3 +152,24 @@ def test_rows_are_grouped_in_order_of_first_appearance() -> None:
         (2, [{"k": 2}, {"k": 2}]),
         (1, [{"k": 1}]),
     ]
+
+
+def test_an_architecture_of_many_seeds_is_told_by_its_means() -> None:
+    one: Row = {
+        "macs": 100,
+        "params": 7,
+        "widths": [4, 6],
+        "scratch_epochs": {"B1": 10, "free": None},
+        "seed": 0,
+        "notes": [],
+    }
+    other = {**one, "macs": 300, "widths": [8, 6], "scratch_epochs": {"B1": 14, "free": None}, "seed": 1}
+    assert means_of([one, other]) == {
+        **one,
+        "macs": 200,
+        "widths": [6, 6],
+        "scratch_epochs": {"B1": 12, "free": None},
+        "seed": None,
+    }
+    assert means_of([one]) == one
+    assert means_of([]) == {}

@@ -330,3 +330,15 @@ class TestBrowser:
         assert (measured["scripts"], measured["images"]) == (4, 0)  # the page itself adds plotly.js
         assert measured["overflow"] <= 0
         assert measured["drawn"] == measured["plots"] > 0
+
+
+def test_many_comparisons_stand_in_one_table_first() -> None:
+    methods = ("l1", "l2", "random", "taylor")
+    page = page_html(example(methods=methods, seeds=3))
+    table = page.partition("All comparisons.")[2].partition("</table>")[0]
+    assert re.findall(r'<th scope="row">([\w-]+)', table) == list(methods)
+    assert page.index("All comparisons.") < page.index('<article class="verdict"')
+
+
+def test_few_comparisons_need_no_table_of_all(html: str) -> None:
+    assert "All comparisons." not in html
