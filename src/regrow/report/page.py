@@ -177,8 +177,10 @@ def _fewer(case: Case) -> float | None:
 
 
 def _right_after_pruning(case: Case) -> list[dict[str, Any]]:
-    """Two named numbers: test accuracy with the norm statistics of the dense network, and with re-estimated ones."""
-    named = {
+    """Named numbers: test accuracy with the norm statistics of the dense network, and with re-estimated ones; before them that of the
+    network that was pruned, where the method trained one of its own in the place of the dense network."""
+    own = {"before": ("test_accuracy_before", "The full-size network that the method trained, before pruning")}
+    named = (own if case.architecture.get("replaces_dense") else {}) | {
         "stale": ("test_accuracy_stale", "Norm statistics as the dense network left them (stale)"),
         "reestimated": ("test_accuracy_reestimated", "Norm statistics re-estimated on training examples"),
     }
