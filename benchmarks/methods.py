@@ -23,10 +23,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from regrow.channels.architecture import Architecture, KeptChannels, regrow_version
-from regrow.channels.blocks import residual_blocks, without_blocks
+from regrow.channels.blocks import residual_blocks
 from regrow.channels.carve import carve
-from regrow.channels.fingerprint import fingerprint
 from regrow.channels.groups import channel_groups
 from regrow.channels.trace import trace
 from regrow.channels.verify import verify
@@ -42,6 +40,7 @@ from regrow.pruning.mask_choice import keep_weights
 from regrow.pruning.mask_schedule import Cubic
 from regrow.pruning.methods import METHODS, Method, Removed
 from regrow.pruning.nominal import nominal_macs
+from regrow.pruning.prune import architecture_of
 from regrow.pruning.scores import score_weights
 from regrow.pruning.sparsifiers import sparsifier
 from regrow.pruning.sparsity import apply_masks, maskable
@@ -186,26 +185,9 @@ def _carved(
         scales=hand.scales() if hand is not None else None,
         batches=_batches(network) if row.needs_data else None,
     )
-    kept = [found.kept[group.name] for group in subject.groups]
-    architecture = Architecture(
-        dense=network.spec,
-        kept=tuple(
-            KeptChannels(
-                group=group.name,
-                channels=group.channels,
-                indices=indices,
-                slices=group.slices if subject.tracing is not None else (),
-            )
-            for group, indices in zip(subject.groups, kept, strict=True)
-        ),
-        corrections=subject.tracing.corrections([len(one) for one in kept]) if subject.tracing is not None else (),
-        fingerprint=fingerprint(subject.network),
-        regrow=regrow_version(),
-    )
+    architecture = architecture_of(subject, network.spec, found)
     small = carve(subject.network, architecture)
-    if found.removed:
-        small = without_blocks(small, found.removed)
-    elif subject.tracing is not None:
+    if subject.tracing is not None and not found.removed:
         verify(subject.network, small, architecture, subject.tracing, subject.example)
     left = cost_of(small, network.shape)
     return left.macs, left.params
@@ -289,7 +271,8 @@ def _cell(row: dict[str, Any] | None, reasons: dict[str, str]) -> str:
     if not row["works"]:
         return f"**{reasons.setdefault(row['reason'], chr(ord('a') + len(reasons)))}**"
     macs, params = row["macs"] / row["dense_macs"], row["params"] / row["dense_params"]
-    return f"{row['prune_seconds']:.2g} s, {100 * macs:.0f} %, {100 * params:.0f} %"
+    seconds = row["prune_seconds"]
+    return f"{seconds:.{0 if seconds >= 10 else 2}f} s, {100 * macs:.0f} %, {100 * params:.0f} %"
 
 
 def main() -> None:

@@ -23,8 +23,8 @@ from regrow.networks.settings import NetworkSettings
 from regrow.networks.sources import Access, foreign_spec
 from regrow.networks.spec import NetworkSpec
 from regrow.networks.zoo import NETWORKS, dense_spec
-from regrow.pruning.prune import prune_traced
 from tests.networks.own_nets import NETS, write_nets
+from tests.pruning.pruned import prune_traced
 
 SHAPE = (1, 8, 8)
 

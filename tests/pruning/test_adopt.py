@@ -259,7 +259,7 @@ def test_both_networks_are_left_as_they_are() -> None:
 
 
 def adopt_half(network: nn.Module, spec: NetworkSpec) -> tuple[nn.Module, regrow.Architecture]:
-    from regrow.pruning.prune import prune
+    from tests.pruning.pruned import prune
 
     architecture = prune(network, spec, "l1", [width // 2 for width in spec.widths], seed=0)
     return carve(network, architecture), architecture

@@ -13,10 +13,10 @@ from regrow.networks.build import build
 from regrow.networks.settings import NetworkSettings
 from regrow.networks.spec import NetworkSpec
 from regrow.networks.zoo import NETWORKS, dense_spec
-from regrow.pruning.prune import prune, prune_traced
 from regrow.pruning.settings import PruneSettings
 from regrow.pruning.widths import target_widths
 
+from .pruned import prune, prune_traced
 from .traced import TRACED, residual
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from regrow.config.faults import fault, key_of, refuse
 from regrow.errors import Fault
 from regrow.networks.sources import is_foreign, name_fault, split
-from regrow.pruning.method_sources import foreign_method, is_foreign_method
+from regrow.pruning.method_sources import untrusted_methods
 
 if TYPE_CHECKING:
     from regrow.config.study import Study
@@ -26,10 +26,9 @@ def untrusted(study: Study) -> Iterator[Fault]:
             rule = f"runs code that regrow does not know, {network.name}, and you have not said that you trust it"
             yield fault(key_of("network", i, study.network, "name"), rule, _HINT)
     for i, prune in enumerate(getattr(study, "prune", ())):
-        for method in filter(is_foreign_method, prune.methods):
-            if foreign_method(method, study.folder).needs_trust:
-                rule = f"runs code that regrow does not know, {method}, and you have not said that you trust it"
-                yield fault(key_of("prune", i, study.prune, "method"), rule, _HINT)
+        for method in untrusted_methods(prune.methods, study.folder):
+            rule = f"runs code that regrow does not know, {method}, and you have not said that you trust it"
+            yield fault(key_of("prune", i, study.prune, "method"), rule, _HINT)
 
 
 def require_trust(study: Study) -> None:

@@ -1,91 +1,70 @@
-"""Prune: score the channels of every group, keep the highest, write down what is left. The network itself is not changed."""
+"""Prune: decide what stays, and write it down as an architecture. The network itself is not changed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from torch import nn
+from torch import Tensor
 
 from regrow.channels.architecture import Architecture, KeptChannels, regrow_version
 from regrow.channels.fingerprint import fingerprint
-from regrow.channels.groups import channel_groups
 from regrow.errors import PruningError
 from regrow.networks.groups import Group
 from regrow.networks.spec import NetworkSpec
-from regrow.pruning.choice import Traced, highest
-from regrow.pruning.scores import Batches, score_groups
+from regrow.pruning.decide import Amount, Batches, Decision, Subject, decide_channels
+from regrow.pruning.evidence import Criterion
 
 
 def prune(
-    network: nn.Module,
+    subject: Subject,
     dense: NetworkSpec,
-    method: str,
-    widths: Sequence[int],
-    seed: int,
+    method: str | Criterion,
+    amount: Amount,
     *,
+    scales: Mapping[str, Tensor] | None = None,
     batches: Batches | None = None,
-    example: Any = None,
-) -> Architecture:
-    """The architecture that is left when `method` reduces every group of the dense network to its width in `widths`.
+    seed: int = 0,
+) -> tuple[Architecture, Decision]:
+    """The architecture that `method` leaves of a network, and the decision that it rests on.
 
-    Exactly as many channels stay as `widths` says. `seed` matters to seeded methods only; their draws differ from group to group.
-    `batches` and `example` are those of `score_groups`. Raises `PruningError` where widths do not fit, where `dense` does not describe
-    the network, where examples are missing, and where scores are NaN.
+    Where `amount` gives widths, exactly as many channels stay. `seed` matters to seeded methods only; their draws differ from group to
+    group. Raises `PruningError` where widths do not fit, where `dense` does not describe the network, and what `decide_channels` raises.
     """
-    groups = channel_groups(network)
-    _check(groups, dense, widths)
-    scores = score_groups(
-        network, groups, method, batches=batches, seed=seed, reduce="first", normalise="none", example=example
-    )
-    kept = tuple(
-        KeptChannels(group=group.name, channels=group.channels, indices=highest(group, width, scores))
-        for group, width in zip(groups, widths, strict=True)
-    )
-    return Architecture(dense=dense, kept=kept, fingerprint=fingerprint(network), regrow=regrow_version())
+    _check(subject.groups, dense, amount.widths)
+    decision = decide_channels(subject, method, amount, scales=scales, batches=batches, seed=seed)
+    return architecture_of(subject, dense, decision), decision
 
 
-def prune_traced(
-    network: nn.Module,
-    traced: Traced,
-    dense: NetworkSpec,
-    method: str,
-    widths: Sequence[int],
-    seed: int,
-    *,
-    batches: Batches | None = None,
-    example: Any = None,
-) -> Architecture:
-    """The same for a network from elsewhere, whose groups were traced; all weights that compute a channel count in its score."""
-    _check(traced.groups, dense, widths)
-    less = [group for group, width in zip(traced.groups, widths, strict=True) if width != group.channels]
-    scores = score_groups(network, less, method, batches=batches, seed=seed, example=example)
-    kept = tuple(
-        KeptChannels(
-            group=group.name,
-            channels=group.channels,
-            indices=highest(group, width, scores),
-            slices=group.slices,
-        )
-        for group, width in zip(traced.groups, widths, strict=True)
-    )
+def architecture_of(subject: Subject, dense: NetworkSpec | None, decision: Decision) -> Architecture:
+    """What is left, as a value; groups of networks from elsewhere say where they live. `dense` is None where a study cannot name it."""
+    network, tracing = subject.network, subject.tracing
+    widths = [len(decision.kept[group.name]) for group in subject.groups]
     return Architecture(
         dense=dense,
-        kept=kept,
-        corrections=traced.corrections(widths),
-        network=f"{type(network).__module__}:{type(network).__qualname__}",
+        kept=tuple(
+            KeptChannels(
+                group=group.name,
+                channels=group.channels,
+                indices=decision.kept[group.name],
+                slices=group.slices if tracing is not None else (),
+            )
+            for group in subject.groups
+        ),
+        corrections=tracing.corrections(widths) if tracing is not None else (),
+        removed=decision.removed,
+        network=f"{type(network).__module__}:{type(network).__qualname__}" if tracing is not None else "",
         fingerprint=fingerprint(network),
         regrow=regrow_version(),
     )
 
 
-def _check(groups: Sequence[Group], dense: NetworkSpec, widths: Sequence[int]) -> None:
+def _check(groups: Sequence[Group], dense: NetworkSpec, widths: Sequence[int] | None) -> None:
     found = tuple(group.channels for group in groups)
     if found != dense.widths:
         raise PruningError(
             f"the network's groups have {list(found)} channels, its specification says {list(dense.widths)}"
         )
-    if len(widths) != len(groups):
+    if widths is not None and len(widths) != len(groups):
         raise PruningError(
             f"{dense.name} has {len(groups)} channel groups and needs one width for each; found {len(widths)}"
         )

@@ -11,9 +11,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from regrow.channels.architecture import Architecture, KeptChannels, regrow_version, write_architecture
+from regrow.channels.architecture import Architecture, write_architecture
 from regrow.channels.carve import carve
-from regrow.channels.fingerprint import fingerprint
 from regrow.channels.foreign import traced
 from regrow.channels.groups import channel_groups
 from regrow.channels.verify import verify
@@ -23,7 +22,7 @@ from regrow.networks.cost import cost_of
 from regrow.networks.foreign import made_up_images
 from regrow.networks.sources import Access, is_foreign
 from regrow.networks.spec import NetworkSpec
-from regrow.pruning.decide import Amount, Decision, Subject, decide_channels
+from regrow.pruning.decide import Amount, Subject
 from regrow.pruning.evidence import Criterion
 from regrow.pruning.foreign_methods import load_method, run_method
 from regrow.pruning.mask_choice import keep_weights
@@ -32,6 +31,7 @@ from regrow.pruning.mask_files import read_masks, write_masks
 from regrow.pruning.mask_schedule import Scope, round_targets
 from regrow.pruning.method_results import MethodResult
 from regrow.pruning.nominal import nominal_macs
+from regrow.pruning.prune import prune
 from regrow.pruning.scores import score_weights
 from regrow.pruning.sparsity import Masks, apply_masks, collapsed, maskable
 from regrow.study.artifacts import ARCHITECTURE, MASK, SCALES, WEIGHTS
@@ -81,10 +81,10 @@ def _carved(task: Task, subject: Subject) -> Result:
     asked = task.stage.settings
     amount = Amount.from_json(asked)
     scales = load_file(task.input_file("dense", SCALES)) if asked.get("scores") == "own training" else None
-    decision = decide_channels(
-        subject, _method(task), amount, scales=scales, batches=_batches(task), seed=asked["seed"] or 0
+    dense = NetworkSpec.from_json(asked["dense"])
+    architecture, decision = prune(
+        subject, dense, _method(task), amount, scales=scales, batches=_batches(task), seed=asked["seed"] or 0
     )
-    architecture = _architecture(subject, NetworkSpec.from_json(asked["dense"]), decision)
     small = carve(subject.network, architecture)
     if subject.tracing is not None and not decision.removed:
         verify(subject.network, small, architecture, subject.tracing, subject.example)
@@ -140,29 +140,6 @@ def _by_others(task: Task, subject: Subject) -> Result:
     save_weights(small, task.folder / WEIGHTS)
     write_architecture(task.folder / ARCHITECTURE, architecture)
     return {"widths": list(architecture.widths), "removed": list(architecture.removed), "notes": list(result.notes)}
-
-
-def _architecture(subject: Subject, dense: NetworkSpec, decision: Decision) -> Architecture:
-    """What is left, as a value; groups of networks from elsewhere say where they live."""
-    network, tracing = subject.network, subject.tracing
-    widths = [len(decision.kept[group.name]) for group in subject.groups]
-    return Architecture(
-        dense=dense,
-        kept=tuple(
-            KeptChannels(
-                group=group.name,
-                channels=group.channels,
-                indices=decision.kept[group.name],
-                slices=group.slices if tracing is not None else (),
-            )
-            for group in subject.groups
-        ),
-        corrections=tracing.corrections(widths) if tracing is not None else (),
-        removed=decision.removed,
-        network=f"{type(network).__module__}:{type(network).__qualname__}" if tracing is not None else "",
-        fingerprint=fingerprint(network),
-        regrow=regrow_version(),
-    )
 
 
 def _with_weights(network: nn.Module, architecture: Architecture, weights: dict[str, Tensor]) -> nn.Module:
