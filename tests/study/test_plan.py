@@ -57,3 +57,12 @@ def test_what_could_not_be_compared_is_refused_at_plan_time(tmp_path: Path) -> N
     study = load_study(str(write_tiny(tmp_path)), ['arms=["retrain", "scratch-b", "scratch-b1"]'])
     with pytest.raises(ProtocolError):
         describe(study, tmp_path / "out", measure=False)
+
+
+def test_a_plan_says_what_it_supposes(tmp_path: Path) -> None:
+    found = [
+        describe(load_study(str(write_tiny(tmp_path)), [f'prune.method="{method}"']), tmp_path / method, measure=False)
+        for method in ("l1", "slimming")
+    ]
+    assert [any("known when it was scored" in note for note in plan["notes"]) for plan in found] == [False, True]
+    assert [plan["architectures"][0]["supposed"] for plan in found] == [False, True]

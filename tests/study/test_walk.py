@@ -104,3 +104,11 @@ def test_a_plan_supposes_what_is_not_found_yet(tmp_path: Path) -> None:
     found = expand(study, pretend, assume=True)
     assert {run.arm for run in found.runs} == {"dense", "retrain", "scratch-b"}
     assert all(case.shape.macs == 75 for case in found.cases)
+
+
+def test_arms_that_coincide_for_the_widths_of_one_seed_are_a_problem_of_that_seed(tmp_path: Path) -> None:
+    arms = 'arms=["retrain", "scratch-b", "scratch-b1"]'
+    found = finished(load(tmp_path, 'prune.method="slimming"', arms, "retrain.tune_lr=false"))
+    assert {run.arm for run in found.runs} == {"dense"}
+    assert [problem.partition(":")[0] for problem in found.problems] == ["seed 0", "seed 1", "seed 2"]
+    assert all("scratch-b and scratch-b1 coincide" in problem for problem in found.problems)

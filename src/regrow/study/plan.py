@@ -59,15 +59,16 @@ def describe(study: Study, out: Path, *, measure: bool = True) -> Row:
         clock.row(kind, [stage for stage in found.stages.values() if stage.kind == kind]) for kind in _kinds(found)
     ]
     seconds = [row["seconds"] for row in stages]
+    architectures = [_architecture(case, store) for case in _first_seeds(found)]
     return {
         "study": {"name": study.name, "title": study.title, "id": study.id},
         "workers": slots,
         "stages": stages,
         "networks": _networks(found, store),
-        "architectures": [_architecture(case, store) for case in _first_seeds(found)],
+        "architectures": architectures,
         "arms": [row for case in _first_seeds(found) for row in _arms(study, case)],
         "estimated_seconds": None if None in seconds else math.fsum(seconds) / slots,
-        "notes": [*_notes(study), *_whole(found)],
+        "notes": [*_notes(study), *_supposed(architectures), *_whole(found)],
     }
 
 
@@ -185,6 +186,16 @@ def _arms(study: Study, case: Case) -> Iterable[Row]:
             "seeds": len(study.seed_list),
             "lr": "tuned on validation" if study.retrain.tune_lr else "as the dense network's",
         }
+
+
+def _supposed(architectures: Iterable[Row]) -> Iterable[str]:
+    """That some of the plan rests on what methods have yet to find."""
+    methods = dict.fromkeys(row["method"] for row in architectures if row["supposed"])
+    if methods:
+        yield (
+            f"What {', '.join(methods)} will leave is known when it was scored, for every seed by itself; until then MACs, parameters and "
+            "epochs follow from the share that was asked for."
+        )
 
 
 def _whole(found: Expansion) -> Iterable[str]:

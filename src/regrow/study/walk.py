@@ -77,8 +77,18 @@ class Walk:
         key = None if self.widths is not None else seed
         if key not in self._plans:
             shape, pruned = self._shape(seed)
-            self._plans[key] = None if shape is None else self._planned(key, shape, pruned)
+            self._plans[key] = None if shape is None else self._allowed(key, shape, pruned)
         return self._plans[key]
+
+    def _allowed(self, seed: int | None, shape: Shape, pruned: Stage | None) -> tuple[ArmPlan, ...] | None:
+        """The arms of a shape. One that a method found for one seed, and that allows no fair comparison, does not end the study."""
+        try:
+            return self._planned(seed, shape, pruned)
+        except ProtocolError as error:
+            if seed is None:
+                raise
+            self.owner.found.problems.append(f"seed {seed}: {error}")
+            return None
 
     def waiting(self, seed: int) -> list[float]:
         """Training FLOPs of a seed's arms, as they will probably be; nothing where that cannot be guessed."""
