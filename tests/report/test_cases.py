@@ -173,3 +173,16 @@ def test_an_architecture_of_many_seeds_is_told_by_its_means() -> None:
     }
     assert means_of([one]) == one
     assert means_of([]) == {}
+
+
+@pytest.mark.parametrize(
+    ("design", "more", "said"),
+    [
+        ("vgg16-a", {}, "pruned to vgg16-a"),
+        ("3 rounds of 20 %", {"kept_weights": 512}, "weights removed, 3 rounds of 20 %"),
+        ("zeros", {"removed": ["stage1.block2"]}, "blocks removed, zeros"),
+    ],
+)
+def test_what_was_removed_is_told_where_no_fraction_says_it(design: str, more: Row, said: str) -> None:
+    case = next(cases(example(fractions=(None,), seeds=2)))
+    assert replace(case, architecture={**case.architecture, "design": design, **more}).removed == said

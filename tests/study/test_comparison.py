@@ -47,6 +47,8 @@ def test_designs_say_what_is_not_plain(tmp_path: Path) -> None:
         for change in ('prune.of="macs"', 'prune.scope="global"', 'prune.method="magnitude" prune.rounds=3')
     }
     assert list(made.values()) == ["50 % of macs", "50 % global", "50 % in 3 rounds"]
+    rounds = study(tmp_path, 'prune={method="magnitude", rounds=3, per_round=0.2}')
+    assert next(comparisons(rounds)).design == "3 rounds of 20 %"
 
 
 def test_what_stays_whole_is_named_by_group_however_it_was_meant(tmp_path: Path) -> None:

@@ -108,12 +108,13 @@ class Case:
     @property
     def removed(self) -> str:
         """What was removed, as part of a sentence."""
+        what = "weights" if self.masked else "blocks" if self.architecture.get("removed") else "channels"
         if self.fraction is None:
-            return f"pruned to {self.design}"
+            found = self.masked or self.design.startswith("zeros")
+            return f"{what} removed, {self.design}" if found else f"pruned to {self.design}"
         share, _, more = self.design.partition(" %")
         if more.startswith(" of "):
             return f"{self.design} removed"
-        what = "weights" if self.masked else "blocks" if self.architecture.get("removed") else "channels"
         return f"{share} % of {what} removed" + (f" ({more.strip()})" if more else "")
 
     @property

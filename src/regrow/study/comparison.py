@@ -165,7 +165,7 @@ def _design(one: Wanted) -> str:
     if one.fraction is not None:
         return f"{one.fraction * 100:g} %{_detail(one)}"
     if prune.per_round is not None:
-        return f"{prune.per_round * 100:g} % x {prune.rounds}{_detail(one)}"
+        return f"{prune.rounds} rounds of {prune.per_round * 100:g} %{_detail(one)}"
     if prune.of == "zeros":
         return f"zeros{_detail(one)}"
     if isinstance(prune.widths, str):
