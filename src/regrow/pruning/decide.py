@@ -19,12 +19,12 @@ from regrow.channels.trace import Tracing
 from regrow.errors import PruningError
 from regrow.networks.groups import Group
 from regrow.pruning.allocation import Allocation, Want, allocate
+from regrow.pruning.choice import highest
 from regrow.pruning.costs import cost_model
 from regrow.pruning.evidence import Criterion
 from regrow.pruning.mask_schedule import removed_of
 from regrow.pruning.methods import METHODS, Method
 from regrow.pruning.scores import score_groups
-from regrow.pruning.selection import keep_highest
 from regrow.randomness import generator
 from regrow.table import load
 
@@ -118,8 +118,7 @@ def decide_channels(
         Allocation(widths=amount.widths, reached={}, notes=()) if amount.widths else _allocated(subject, amount, scores)
     )
     kept = {
-        group.name: _highest(group, width, scores[group.name])
-        for group, width in zip(subject.groups, found.widths, strict=True)
+        group.name: highest(group, width, scores) for group, width in zip(subject.groups, found.widths, strict=True)
     }
     return Decision(kept=kept, notes=(*found.notes, *_collapsed(scales)), scales=_scales(subject, scales))
 
@@ -157,16 +156,6 @@ def _allocated(subject: Subject, amount: Amount, scores: Mapping[str, Tensor]) -
     counts = amount.of in ("macs", "params")
     model = cost_model(subject.network, subject.groups, subject.example) if counts else None
     return allocate(subject.groups, subject.links, want, scores=scores, model=model)
-
-
-def _highest(group: Group, width: int, scores_C: Tensor) -> tuple[int, ...]:
-    if width == group.channels:
-        return tuple(range(width))
-    try:
-        keep_C = keep_highest(scores_C, group.channels - width)
-    except PruningError as error:
-        raise PruningError(f"{group.name}: {error}") from None
-    return tuple(torch.nonzero(keep_C).flatten().tolist())
 
 
 def _reconstructed(subject: Subject, row: Method, amount: Amount, batches: Batches | None, seed: int) -> Decision:

@@ -275,7 +275,8 @@ class Collector:
         inherited: dict[str, tuple[Row, Stage]] = {}
         for tried in self.found.tried:
             for stage in self._trained_before(tried.stages):
-                dense = stage.settings["start"].get("role") == "dense" and "method" not in stage.settings
+                start = stage.settings["start"]
+                dense = start["weights"] == "fresh" and start["role"] == "dense" and "method" not in stage.settings
                 columns = tried.comparison.columns | (NO_METHOD | {"arm": "dense"} if dense else {"arm": "method"})
                 if stage.key not in reported:
                     inherited.setdefault(stage.key, (columns, stage))
