@@ -123,6 +123,7 @@ def run(
     *,
     out: str | Path = DEFAULT_OUT,
     set: Sequence[str] = (),  # noqa: A002 - the name of the option
+    profile: str | None = None,
     workers: int | None = None,
     trust: bool = False,
     quiet: bool = False,
@@ -133,6 +134,7 @@ def run(
         study: a packaged name, the path of a TOML file, or a `Study`.
         out: the folder for everything; what is finished there is not done again.
         set: changes to the study, e.g. `["prune.fraction=0.3"]`; not with a `Study`, which is complete.
+        profile: one of the study's profiles, e.g. "quick"; not with a `Study`.
         workers: trainings side by side; never changes a result.
         trust: let code run that the study names, a function of your own or a saved program.
         quiet: no live progress on stderr.
@@ -142,10 +144,10 @@ def run(
     """
     from regrow.study.runner import run_study
 
-    whole = study if isinstance(study, Study) else load_study(study, set, trust=trust)
+    whole = study if isinstance(study, Study) else load_study(study, set, trust=trust, profile=profile)
     whole = whole.trusting() if trust else whole
     name = whole.name if isinstance(study, Study) else study
-    command = command_line(name, out=out, workers=workers, set=set, trust=trust)
+    command = command_line(name, out=out, workers=workers, set=set, profile=profile, trust=trust)
     with _watching(quiet) as observer:
         outcome = run_study(whole, Path(out), workers=workers, observer=observer, command=command)
     results = Results(outcome.results, outcome.folder, outcome.failures)
@@ -154,16 +156,16 @@ def run(
     return results
 
 
-def open_results(name: str | Path, *, out: str | Path = DEFAULT_OUT) -> Results:
+def open_results(name: str | Path, *, out: str | Path = DEFAULT_OUT, profile: str | None = None) -> Results:
     """The results of a study that has run: by the folder (or file) of its results, or by the study itself.
 
     Raises `ConfigError` where there are none, or where the file is not what `regrow run` writes.
     """
     path = _results_file(Path(name))
     if path is None:
-        path = Path(out) / load_study(name, trust=True).name / RESULTS  # only its name is read
+        path = Path(out) / load_study(name, trust=True, profile=profile).name / RESULTS  # only its name is read
         if not path.exists():
-            hint = f"Run the study first: {command_line(name, out=out)}"
+            hint = f"Run the study first: {command_line(name, out=out, profile=profile)}"
             raise ConfigError(faults=[Fault(where=str(path), key="", rule="there are no results yet", hint=hint)])
     content = _read(path)
     return Results(content, path.parent, tuple(content.get("problems", ())))
@@ -209,6 +211,7 @@ def command_line(
     out: str | Path = DEFAULT_OUT,
     workers: int | None = None,
     set: Sequence[str] = (),  # noqa: A002 - the name of the option
+    profile: str | None = None,
     trust: bool = False,
 ) -> str:
     """The command that does the same again.
@@ -219,6 +222,7 @@ def command_line(
     options = ["--out", str(out)] if Path(out) != DEFAULT_OUT else []
     options += ["--workers", str(workers)] if workers is not None else []
     options += [part for change in set for part in ("--set", change)]
+    options += ["--profile", profile] if profile is not None else []
     options += ["--trust"] if trust else []
     return shlex.join(["regrow", "run", str(study), *options])
 

@@ -29,7 +29,7 @@ def test_a_wrong_key_is_answered_with_the_right_one(section: str, key: str, righ
 
 def test_a_key_like_no_other_is_answered_with_all_keys_of_its_table() -> None:
     assert meant("network", "zzz") == "Keys of [network]: name, options, width."
-    assert meant("", "zzz").startswith("Keys of the top of the file: arms, compute, contrast, ")
+    assert meant("", "zzz").startswith("Keys of the top of the file: analyses, arms, between, compute, contrast, ")
 
 
 def test_every_synonym_stands_for_a_key_that_exists_and_is_none_itself() -> None:

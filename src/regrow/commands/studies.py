@@ -54,6 +54,10 @@ Changes = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change the study, e.g. --set prune.fraction=0.3. Repeatable."),
 ]
+Profile = Annotated[
+    str | None,
+    typer.Option("--profile", metavar="NAME", help="A profile of the study, e.g. quick, which every packaged study has."),
+]
 Trust = Annotated[
     bool, typer.Option("--trust", help="Run code that the study names: your own function, or a saved program.")
 ]
@@ -84,13 +88,19 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def check_command(study: StudyName, changes: Changes = None, trust: Trust = False, as_json: AsJson = False) -> None:
+def check_command(
+    study: StudyName,
+    changes: Changes = None,
+    profile: Profile = None,
+    trust: Trust = False,
+    as_json: AsJson = False,
+) -> None:
     """Check a study file and say everything that is wrong with it. Opens no data and trains nothing."""
     with told():
         from regrow.config.load import load_study
 
         try:
-            whole = load_study(study, changes or [], trust=trust)
+            whole = load_study(study, changes or [], trust=trust, profile=profile)
         except RegrowError as error:
             if as_json:
                 print_json({"ok": False, "faults": _faults(error)})
@@ -112,6 +122,7 @@ def _summary(study: Study) -> str:
     counts = [
         (len(study.data), "data set"),
         (len(study.network), "network"),
+        *([(len(study.variant), "recipe")] if study.variant else []),
         (sum(len(prune.methods) * max(1, len(prune.fractions)) for prune in study.prune), "pruning"),
         (len(study.arms), "arm"),
         (len(study.seeds), "seed"),
@@ -125,6 +136,7 @@ def _summary(study: Study) -> str:
 def plan_command(
     study: StudyName,
     changes: Changes = None,
+    profile: Profile = None,
     out: Folder = OUT,
     measure: Annotated[bool, typer.Option(help="Time a few training steps of each architecture.")] = True,
     trust: Trust = False,
@@ -134,7 +146,7 @@ def plan_command(
     with told():
         from regrow.config.load import load_study
 
-        whole = load_study(study, changes or [], trust=trust)
+        whole = load_study(study, changes or [], trust=trust, profile=profile)
         from regrow.study.plan import describe
 
         planned = describe(whole, out, measure=measure)
@@ -153,6 +165,7 @@ def run_command(
     out: Folder = OUT,
     workers: Annotated[int | None, typer.Option(min=1, help="Trainings side by side; never changes a result.")] = None,
     changes: Changes = None,
+    profile: Profile = None,
     trust: Trust = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No live progress.")] = False,
     as_json: AsJson = False,
@@ -161,9 +174,10 @@ def run_command(
     with told():
         from regrow import api
 
-        again = api.command_line(study, out=out, workers=workers, set=changes or [], trust=trust)
+        said: dict[str, Any] = {"out": out, "workers": workers, "set": changes or [], "profile": profile, "trust": trust}
+        again = api.command_line(study, **said)
     with told(f"What is finished is kept; go on with: {again}"):
-        results = api.run(study, out=out, set=changes or [], workers=workers, trust=trust, quiet=quiet)
+        results = api.run(study, quiet=quiet, **said)
         _show(results, as_json)
 
 
@@ -192,12 +206,13 @@ def report_command(
         ),
     ],
     out: Folder = OUT,
+    profile: Profile = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the results of a study that has run, and write report.html and results.csv again."""
     with told():
         from regrow import api
 
-        results = api.open_results(study, out=out)
+        results = api.open_results(study, out=out, profile=profile)
         api.write_report(results.content, results.folder)
         _show(results, as_json)

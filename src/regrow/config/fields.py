@@ -31,6 +31,8 @@ SPECIAL: Final = {
     "data": "a table, [data], or several, each [[data]]",
     "network": "a table, [network], or several, each [[network]]",
     "prune": "a table, [prune], or several, each [[prune]]",
+    "variant": "a table, [variant], or several, each [[variant]]",
+    "between": "a table, [between], or several, each [[between]]",
     "contrast": 'two arms, for instance ["retrain", "scratch-b"]',
 }
 """Rules that a type alone does not tell."""

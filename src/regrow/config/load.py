@@ -1,6 +1,6 @@
 """Loading: a study file and overrides into a `Study`, with all faults at once.
 
-    name or path -> source (TOML tables) -> overrides -> parts (each checked by its type) -> rules -> Study
+    name or path -> source (TOML tables) -> profile -> overrides -> parts (each checked by its type) -> rules -> Study
 
 What can be checked is checked, whatever else is wrong: a fault in one key hides only the rules that read this key.
 """
@@ -18,19 +18,26 @@ from regrow.config.faults import fault, overlaps, refuse
 from regrow.config.fields import missing, read_part
 from regrow.config.keys import dotted, meant
 from regrow.config.overrides import NETWORK, PATHS, WHERE, Override, absolute, apply, is_path, parse
+from regrow.config.profiles import apply_profile
 from regrow.config.rules import broken_rules
 from regrow.config.source import Source, read_source
 from regrow.config.study import Study, as_list, expand_seeds
+from regrow.config.variants import variant_faults
 from regrow.config.trust import untrusted
 from regrow.config.words import show
 from regrow.errors import ConfigError, Fault
+
+ARRAYS: Final = frozenset({"data", "network", "prune", "variant", "between"})
+"""Tables that may stand several times; a single one counts as an array of one."""
 
 LONGEST_PATH: Final = 400
 """Characters of a path that a message shows; its end matters."""
 
 
-def load_study(name_or_path: str | Path, overrides: Sequence[str] = (), *, trust: bool = False) -> Study:
-    """The study of a packaged name (`digits`) or of a TOML file, with `a.b=value` overrides.
+def load_study(
+    name_or_path: str | Path, overrides: Sequence[str] = (), *, trust: bool = False, profile: str | None = None
+) -> Study:
+    """The study of a packaged name (`digits`) or of a TOML file, in one of its profiles, with `a.b=value` overrides.
 
     Relative paths in a file are meant from the file's folder, relative paths in an override from the current one. A study that
     names code of somebody's own, a function or a saved program, needs `trust`; nothing of it runs here.
@@ -42,6 +49,7 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = (), *, trust
     except ConfigError as error:
         raise ConfigError(faults=[*error.faults, *faults]) from None
     tables = copy.deepcopy(source.tables)
+    faults += apply_profile(tables, profile, _name(source))
     _resolve_paths(tables, source.folder)
     faults += apply(tables, changes)
     tables.setdefault("name", _name(source))
@@ -88,7 +96,9 @@ def build(tables: Mapping[str, Any], folder: Path | None = None) -> tuple[Study,
             faults.append(missing(name))
             wrong.append(name)
     study = Study.model_construct(**parts).from_file("", folder)
-    return study, faults + broken_rules(study, wrong)
+    recipes = variant_faults(study, tables, wrong)
+    wrong += [one.key for one in recipes]
+    return study, [*faults, *recipes, *broken_rules(study, wrong)]
 
 
 def _unknown(tables: Mapping[str, Any]) -> list[str]:
@@ -99,7 +109,7 @@ def _tidy(name: str, value: Any) -> Any:
     """The two shorthands of a file: a number of seeds, and one table where an array of tables may stand."""
     if name == "seeds":
         return expand_seeds(value)
-    return as_list(value) if name in ("data", "network", "prune") else value
+    return as_list(value) if name in ARRAYS else value
 
 
 def _resolve_paths(tables: Mapping[str, Any], folder: Path) -> None:

@@ -93,3 +93,19 @@ def design_names(study: Study) -> Iterator[Fault]:
     for i, prune in enumerate(study.prune):
         if isinstance(prune.widths, str):
             yield from unknown(key_of("prune", i, study.prune, "widths"), "designs", prune.widths, "design")
+
+
+def between_names(study: Study) -> Iterator[Fault]:
+    """Contrasts between comparisons name arms, variants and methods of this study."""
+    known = {
+        "arm": [*study.arms, "dense"],
+        "variant": [one.name for one in study.variant],
+        "method": [method for prune in study.prune for method in prune.methods],
+    }
+    for i, between in enumerate(study.between):
+        for place, side in (("first", between.first), ("second", between.second)):
+            for field, names in known.items():
+                name = getattr(side, field)
+                if name is not None and name not in names:
+                    key = key_of("between", i, study.between, f"{place}.{field}")
+                    yield fault(key, f"this study has no {field} {show(name)}", did_you_mean(name, names))

@@ -8,6 +8,7 @@ To add a rule, write the function and add its row to `RULES`.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -51,9 +52,20 @@ def broken_rules(study: Study, wrong: Collection[str] = ()) -> list[Fault]:
     faults: list[Fault] = []
     for rule in RULES:
         known = [*wrong, *(fault.key for fault in faults)]
-        if not any(overlaps(read, key) for read in rule.reads for key in known):
-            faults += rule.check(study)
+        varies = bool(study.variant) and any(read.startswith(("train", "retrain")) for read in rule.reads)
+        reads = (*rule.reads, "variant") if varies else rule.reads
+        if not any(overlaps(read, key) for read in reads for key in known):
+            faults += _in_variants(rule, study) if varies else rule.check(study)
     return faults
+
+
+def _in_variants(rule: Rule, study: Study) -> Iterator[Fault]:
+    """What a rule that reads the recipe finds in every variant of it. What several variants share is told once."""
+    told: set[Fault] = set()
+    for name, one in study.varied().items():
+        found = set(rule.check(one)) - told
+        told |= found
+        yield from (dataclasses.replace(fault, rule=f"{fault.rule} (variant {show(name)})") for fault in found)
 
 
 def seeds_differ(study: Study) -> Iterator[Fault]:
@@ -251,6 +263,7 @@ RULES: Final = (
     Rule(("prune.method",), names.method_names),
     Rule(("prune.widths",), names.design_names),
     Rule(("retrain.convention",), names.convention_name),
+    Rule(("between", "variant", "prune", "arms"), names.between_names),
     Rule(("name",), name_is_free),
     Rule(("seeds",), seeds_differ),
     Rule(("arms", "contrast"), contrast_is_of_this_study),

@@ -34,7 +34,7 @@ PLAIN: Final = (
     (
         "Cannot declare",
         "the table stands twice",
-        "Join the two; only data, network and prune can be several: [[data]].",
+        "Join the two; only data, network, prune, variant and between can be several: [[data]].",
     ),
     ("Cannot overwrite a value", "the key stands twice", "Leave one of the two out."),
     ("Cannot mutate", "the table is already complete", "Write all its keys in one place."),

@@ -4,6 +4,8 @@
     [data]  [network]  [prune]                 what is pruned; each one table, or an array of tables ([[data]]) for a family
     [dense]                                    a trained dense network that the person already has
     [train]  [retrain]  [compute]              how it is trained
+    [[variant]]  [[between]]                   other recipes; contrasts between comparisons
+    analyses, published                        what else is measured; which published table stands beside
 
 A `Study` is frozen and complete: every default is filled in, a number of seeds has become the seeds themselves, and every
 rule that spans several tables (`regrow.config.rules`) holds. `regrow.config.load.load_study` reads one from a file.
@@ -17,9 +19,10 @@ from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 
+from regrow.config.families import Between, Variant
 from regrow.config.rules import enforce
 from regrow.data.settings import DataSettings
-from regrow.files import digest
+from regrow.files import canonical_json, digest
 from regrow.networks.settings import DenseSettings, NetworkSettings
 from regrow.networks.sources import is_program
 from regrow.pruning.settings import PruneSettings
@@ -31,6 +34,12 @@ FIRST_TUNING_SEED: Final = 10_000
 """Seeds from here on choose learning rates; a report never uses them, so a study's own seeds lie below."""
 
 DEFAULT_ARMS: Final = ("fine-tune", "lr-rewind", "retrain", "scratch-e", "scratch-b")
+
+OPTIONAL: Final = ("variant", "between", "analyses", "published")
+"""Left out of a study's settings where empty, so that studies without them keep the identity that they had before."""
+
+SHOWN: Final = frozenset({"between", "analyses", "published"})
+"""Fields that ask more of the same networks: they change no training."""
 
 TITLES: Final = frozenset({"name", "title", "description"})
 """Fields that name a study and change nothing in it."""
@@ -107,6 +116,18 @@ class Study(Settings):
     compute: ComputeSettings = ComputeSettings()
     """Device, threads, precision, memory layout."""
 
+    variant: Annotated[tuple[Variant, ...], BeforeValidator(as_list)] = ()
+    """Recipes: every comparison is made once for each. Without any, [train] and [retrain] are the one recipe."""
+
+    between: Annotated[tuple[Between, ...], BeforeValidator(as_list)] = ()
+    """Contrasts between arms of different comparisons, declared before the study runs; each gets a verdict."""
+
+    analyses: tuple[str, ...] = ()
+    """Rows of `regrow list analyses`: what is measured of the trained networks besides their accuracy."""
+
+    published: str = ""
+    """Which published table stands beside the study's own numbers."""
+
     _file: str = PrivateAttr(default="")
     _folder: Path | None = PrivateAttr(default=None)
     _trusted: bool = PrivateAttr(default=False)
@@ -135,6 +156,19 @@ class Study(Settings):
     def prunings(self) -> tuple[PruneSettings, ...]:
         """Every way of pruning in the family."""
         return self.prune
+
+    def varied(self) -> dict[str, Study]:
+        """The study once for each of its recipes, by the variant's name; by the empty name where it has no variants.
+
+        Raises pydantic's ValidationError where a variant says what [train] or [retrain] cannot say.
+        """
+        return {one.name: self._with(one) for one in self.variant} or {"": self}
+
+    def _with(self, variant: Variant) -> Study:
+        train = TrainSettings.model_validate_json(canonical_json(self.train.model_dump(mode="json") | variant.train))
+        given = self.retrain.model_dump(mode="json") | variant.retrain
+        retrain = RetrainSettings.model_validate_json(canonical_json(given))
+        return self.model_copy(update={"train": train, "retrain": retrain, "variant": ()})
 
     @property
     def file(self) -> str:
@@ -166,6 +200,7 @@ class Study(Settings):
     def settings(self) -> dict[str, Any]:
         """All settings as JSON-able values, defaults included. Paths are cut down to their last part: folders are no result."""
         settings = self.model_dump(mode="json")
+        settings = {key: value for key, value in settings.items() if value or key not in OPTIONAL}
         for key, path in self.paths().items():
             holder, field = _holder(settings, key)
             holder[field] = path.name
