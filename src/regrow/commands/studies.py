@@ -56,7 +56,9 @@ Changes = Annotated[
 ]
 Profile = Annotated[
     str | None,
-    typer.Option("--profile", metavar="NAME", help="A profile of the study, e.g. quick, which every packaged study has."),
+    typer.Option(
+        "--profile", metavar="NAME", help="A profile of the study, e.g. quick, which every packaged study has."
+    ),
 ]
 Trust = Annotated[
     bool, typer.Option("--trust", help="Run code that the study names: your own function, or a saved program.")
@@ -174,7 +176,13 @@ def run_command(
     with told():
         from regrow import api
 
-        said: dict[str, Any] = {"out": out, "workers": workers, "set": changes or [], "profile": profile, "trust": trust}
+        said: dict[str, Any] = {
+            "out": out,
+            "workers": workers,
+            "set": changes or [],
+            "profile": profile,
+            "trust": trust,
+        }
         again = api.command_line(study, **said)
     with told(f"What is finished is kept; go on with: {again}"):
         results = api.run(study, quiet=quiet, **said)

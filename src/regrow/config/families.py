@@ -37,10 +37,10 @@ class Variant(Settings):
     name: Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f]+$")]
     """What reports call it, e.g. lr 0.01, warm-up."""
 
-    train: dict[str, Any] = {}
+    train: dict[str, Any] = Field(default_factory=dict)
     """Keys of [train] with other values."""
 
-    retrain: dict[str, Any] = {}
+    retrain: dict[str, Any] = Field(default_factory=dict)
     """Keys of [retrain] with other values."""
 
     def __hash__(self) -> int:
@@ -104,7 +104,14 @@ class Between(Settings):
     @property
     def matched(self) -> tuple[Column, ...]:
         """Columns in which both sides agree."""
-        free = {*self.first.named, *self.second.named, *self.best}
-        if free & _AMOUNT:
-            free = {*free, "design"}
+        free = _with_design({*self.first.named, *self.second.named, *self.best})
         return tuple(column for column in COLUMNS if column not in free)
+
+    @property
+    def chosen(self) -> frozenset[Column]:
+        """Columns in which the comparisons that a side chooses from may differ."""
+        return _with_design(set(self.best))
+
+
+def _with_design(columns: set[Column]) -> frozenset[Column]:
+    return frozenset({*columns, "design"} if columns & _AMOUNT else columns)

@@ -22,8 +22,8 @@ from regrow.config.profiles import apply_profile
 from regrow.config.rules import broken_rules
 from regrow.config.source import Source, read_source
 from regrow.config.study import Study, as_list, expand_seeds
-from regrow.config.variants import variant_faults
 from regrow.config.trust import untrusted
+from regrow.config.variants import variant_faults
 from regrow.config.words import show
 from regrow.errors import ConfigError, Fault
 

@@ -25,6 +25,7 @@ from regrow.data.settings import DataSettings
 from regrow.files import canonical_json, digest
 from regrow.networks.settings import DenseSettings, NetworkSettings
 from regrow.networks.sources import is_program
+from regrow.pruning.guide import read_guide
 from regrow.pruning.settings import PruneSettings
 from regrow.retraining.settings import RetrainSettings
 from regrow.settings import Settings
@@ -210,14 +211,22 @@ class Study(Settings):
         """Every path that the study gives, in full, by the keys that lead to it."""
         found: dict[tuple[str | int, ...], Path | None] = {("dense", "checkpoint"): self.dense.checkpoint}
         found |= {("data", i, "root"): data.root for i, data in enumerate(self.data)}
+        found |= {("prune", i, "guide"): prune.guide for i, prune in enumerate(self.prune)}
         found |= {("network", i, "name"): Path(one.name) for i, one in enumerate(self.network) if is_program(one.name)}
         return {key: path for key, path in found.items() if path is not None}
 
     @property
     def id(self) -> str:
-        """12 hexadecimal digits of a hash over all that can change a result: not the titles, not the number of workers."""
+        """12 hexadecimal digits of a hash over all that can change a result: not the titles, not the number of workers.
+
+        A guide counts by its content, wherever its file lies and whatever it is called.
+        """
         settings = {key: value for key, value in self.settings().items() if key not in TITLES}
         del settings["compute"]["workers"]
+        for key, path in self.paths().items():
+            if key[-1] == "guide":
+                holder, field = _holder(settings, key)
+                holder[field] = read_guide(self.folder / path).digest
         return digest(settings)[:12]
 
 

@@ -28,6 +28,9 @@ class Contrast:
 
     a: str
     b: str
+    variant: str = ""
+    """The recipe, where the study has several."""
+
     correct_a: Mapping[int, NDArray[np.bool_]]
     """By seed: which test examples arm a got right, [N], in the order of the test set."""
 
@@ -46,7 +49,7 @@ class Contrast:
 
     @property
     def family(self) -> tuple[str, str, str]:
-        """Contrasts of one family differ in how much is removed, and are corrected together."""
+        """Contrasts of one family differ in how much is removed, or in the recipe, and are corrected together."""
         return self.network, self.data, self.method
 
     @property
@@ -55,6 +58,7 @@ class Contrast:
         return {
             "network": self.network,
             "data": self.data,
+            "variant": self.variant,
             "method": self.method,
             "fraction": self.fraction,
             "design": self.design,
@@ -63,7 +67,8 @@ class Contrast:
     @property
     def label(self) -> str:
         """For people: `vgg11 on digits (l1, 50 %)`."""
-        return f"{self.network} on {self.data} ({self.method}, {self.design})"
+        said = ", ".join(filter(None, (self.method, self.design, self.variant)))
+        return f"{self.network} on {self.data} ({said})"
 
     def difference(self, margin: float) -> Difference:
         """Arm a minus arm b, paired by seed; `margin` in points. Raises `ProtocolError` where the arms cannot be paired."""

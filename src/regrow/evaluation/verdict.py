@@ -113,9 +113,9 @@ def _judge_family(family: Sequence[Contrast], margin: float) -> list[Verdict]:
 
 
 def _refuse_rivals(family: Sequence[Contrast]) -> None:
-    seen: dict[tuple[float | None, str], Contrast] = {}
+    seen: dict[tuple[float | None, str, str], Contrast] = {}
     for contrast in family:
-        place = (contrast.fraction, contrast.design)
+        place = (contrast.fraction, contrast.design, contrast.variant)
         if place in seen:
             raise ProtocolError(
                 f"a comparison has one primary contrast; {contrast.label} has two, {seen[place].a} against {seen[place].b} and "

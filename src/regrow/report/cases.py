@@ -71,6 +71,9 @@ class Case:
 
     network: str
     data: str
+    variant: str
+    """Which of the study's recipes; empty where it has one."""
+
     method: str
     fraction: float | None
     architecture: Row
@@ -143,13 +146,15 @@ class Family:
 
     network: str
     data: str
+    variant: str
     method: str
     cases: tuple[Case, ...]
 
     @property
     def title(self) -> str:
         """A heading."""
-        return f"{self.network} on {self.data}, {self.method} pruning"
+        recipe = f", {self.variant}" if self.variant else ""
+        return f"{self.network} on {self.data}, {self.method} pruning{recipe}"
 
     @property
     def arm_names(self) -> tuple[str, ...]:
@@ -159,11 +164,14 @@ class Family:
 
 
 def families(results: Results) -> tuple[Family, ...]:
-    """All cases, grouped, in the order network, data, method, fraction."""
-    found: dict[tuple[str, str, str], list[Case]] = {}
+    """All cases, grouped, in the order network, data, variant, method, fraction."""
+    found: dict[tuple[str, str, str, str], list[Case]] = {}
     for case in cases(results):
-        found.setdefault((case.network, case.data, case.method), []).append(case)
-    return tuple(Family(network=n, data=d, method=m, cases=tuple(group)) for (n, d, m), group in found.items())
+        found.setdefault((case.network, case.data, case.variant, case.method), []).append(case)
+    return tuple(
+        Family(network=network, data=data, variant=variant, method=method, cases=tuple(group))
+        for (network, data, variant, method), group in found.items()
+    )
 
 
 def cases(results: Results) -> Iterator[Case]:
@@ -180,8 +188,8 @@ def cases(results: Results) -> Iterator[Case]:
 
 
 def _case(results: Results, key: tuple[Any, ...], tables: Mapping[str, Mapping[tuple[Any, ...], list[Row]]]) -> Case:
-    network, data, method, fraction, _ = key
-    shared = (network, data, "", None, "")
+    network, data, variant, method, fraction, _ = key
+    shared = (network, data, variant, "", None, "")
 
     architectures = tuple(row for row in rows(results, "architectures") if _key(row) == key)
 
@@ -191,6 +199,7 @@ def _case(results: Results, key: tuple[Any, ...], tables: Mapping[str, Mapping[t
     return Case(
         network=network,
         data=data,
+        variant=variant,
         method=method,
         fraction=fraction,
         architecture=means_of(architectures),
@@ -305,11 +314,13 @@ def by(items: Iterable[Row], key: Callable[[Row], Any]) -> dict[Any, list[Row]]:
 
 
 def _key(row: Row) -> tuple[Any, ...]:
-    return (row["network"], row["data"], row["method"], row.get("fraction"), row.get("design") or "")
+    """A row's comparison; rows that were written before there were variants have none."""
+    variant = row.get("variant") or ""
+    return (row["network"], row["data"], variant, row["method"], row.get("fraction"), row.get("design") or "")
 
 
 def _sortable(key: tuple[Any, ...]) -> tuple[Any, ...]:
-    return (*key[:3], key[3] is not None, key[3] or 0.0, key[4])
+    return (*key[:4], key[4] is not None, key[4] or 0.0, key[5])
 
 
 def _grouped(items: Iterable[Row]) -> dict[tuple[Any, ...], list[Row]]:

@@ -80,6 +80,7 @@ def page_html(results: Results) -> str:
         "title": _title(results),
         "sections": sections,
         "verdicts": [card for section in sections for card in section["cases"] if card["case"].verdict],
+        "between": rows(results, "between"),
         "no_verdict": _NO_VERDICT,
         "not_converged": any(not_converged(case) for family in found for case in family.cases),
         "problems": results.get("problems") or [],

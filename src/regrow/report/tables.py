@@ -20,6 +20,7 @@ from regrow.report.words import DASH, plural, quantity, rate, seconds, span
 COLUMNS: Final = (
     "network",
     "data",
+    "variant",
     "method",
     "fraction",
     "design",
@@ -53,6 +54,8 @@ def print_results(results: Results, console: Console) -> None:
     verdicts = [case.verdict for case in found if case.verdict]
     for verdict in verdicts:
         console.print(Text(str(verdict.get("sentence") or verdict.get("word") or ""), style="bold"), soft_wrap=False)
+    for row in rows(results, "between"):
+        console.print(Text(str(row.get("sentence") or ""), style="bold"), soft_wrap=False)
     if not verdicts:
         console.print(
             Text("No verdict: the primary contrast needs both of its arms and at least 3 seeds.", style="bold")
@@ -65,7 +68,7 @@ def print_results(results: Results, console: Console) -> None:
 
 
 def _arms_table(case: Case) -> Table:
-    title = Text(f"{case.network} on {case.data}, {case.method}, {case.removed}")
+    title = Text(", ".join(filter(None, (f"{case.network} on {case.data}", case.method, case.removed, case.variant))))
     table = _table(
         title, ["arm"], ["n", "test\nacc. %", "95 %\ninterval", "epochs", "lr", "MACs", "params", "training\ntime"]
     )
@@ -111,6 +114,7 @@ def _run_order(run: Mapping[str, Any]) -> tuple[Any, ...]:
     comparison = (
         run["network"],
         run["data"],
+        run.get("variant") or "",
         run["method"],
         fraction is not None,
         fraction or 0.0,
@@ -146,7 +150,7 @@ def _architectures_table(architectures: Sequence[Mapping[str, Any]]) -> Table:
     headers = ["MACs", *(["nominal MACs"] if masked else []), "params", "activations", "s/epoch"]
     table = _table(Text("architectures"), ["network", "data", "method", "removed"], headers)
     for row in architectures:
-        cells = [row.get("network"), row.get("data"), row.get("method"), _removed(row), quantity(row.get("macs"))]
+        cells = [row.get("network"), row.get("data"), row.get("method"), _amount(row), quantity(row.get("macs"))]
         cells += [quantity(row.get("nominal_macs"))] if masked else []
         cells += [
             quantity(row.get("params")),
@@ -165,7 +169,7 @@ def _conventions_table(architectures: Sequence[Mapping[str, Any]]) -> Table:
     )
     for row in architectures if conventions else ():
         epochs = row.get("scratch_epochs") or {}
-        cells = [row.get("network"), row.get("data"), row.get("method"), _removed(row)]
+        cells = [row.get("network"), row.get("data"), row.get("method"), _amount(row)]
         table.add_row(*(_text(cell) for cell in [*cells, *(epochs.get(name) for name in conventions)]))
     return table
 
@@ -175,10 +179,16 @@ def _planned_arms_table(arms: Sequence[Mapping[str, Any]]) -> Table:
         Text("arms"), ["network", "data", "method", "removed", "arm"], ["epochs", "schedule", "seeds", "learning rate"]
     )
     for row in arms:
-        cells = [row.get("network"), row.get("data"), row.get("method"), _removed(row), row.get("arm")]
+        cells = [row.get("network"), row.get("data"), row.get("method"), _amount(row), row.get("arm")]
         cells += [row.get(key) for key in ("epochs", "schedule", "seeds", "lr")]
         table.add_row(*(_text(cell) for cell in cells))
     return table
+
+
+def _amount(row: Mapping[str, Any]) -> str | None:
+    """What was removed, with the recipe where the study has several."""
+    removed, variant = _removed(row), row.get("variant")
+    return f"{removed}, {variant}" if removed and variant else removed
 
 
 def _removed(row: Mapping[str, Any]) -> str | None:

@@ -1,4 +1,4 @@
-"""Comparisons: a study taken apart into network x data x method x fraction. Imports no torch."""
+"""Comparisons: a study taken apart into network x data x variant x method x fraction. Imports no torch."""
 
 from __future__ import annotations
 
@@ -45,6 +45,9 @@ class Comparison:
     design: str
     """For people: `50 %`, `vgg16-a`, ..."""
 
+    variant: str = ""
+    """Which of the study's recipes; empty where it has one."""
+
     @property
     def method(self) -> str:
         """The method's name."""
@@ -71,8 +74,8 @@ class Comparison:
 
     @property
     def label(self) -> str:
-        """For people: network, method and design, e.g. `vgg11 l1 50 %`."""
-        return f"{self.dense.name} {self.method} {self.design}"
+        """For people: network, method, design and recipe, e.g. `vgg11 l1 50 %`."""
+        return " ".join(filter(None, (self.dense.name, self.method, self.design, self.variant)))
 
     @property
     def columns(self) -> dict[str, str | float | None]:
@@ -80,6 +83,7 @@ class Comparison:
         return {
             "network": network_name(self.dense),
             "data": self.facts.label,
+            "variant": self.variant,
             "method": self.method,
             "fraction": self.fraction,
             "design": self.design,
@@ -132,7 +136,8 @@ def _family(
         for method in prune.methods
         for fraction in prune.fractions or (None,)
     ]
-    for one in asked:
+    recipes = [one.name for one in study.variant] or [""]
+    for variant, one in product(recipes, asked):
         _check_norms(one, dense, prunable)
         widths = target_widths(one.prune, dense, one.fraction, prunable) if one.named_widths else None
         yield Comparison(
@@ -144,6 +149,7 @@ def _family(
             access=access,
             wanted=one,
             design=_design(one),
+            variant=variant,
         )
 
 
@@ -186,5 +192,6 @@ def _detail(one: Wanted) -> str:
         f" in {one.prune.rounds} rounds": one.prune.rounds > 1 and one.fraction is not None,
         f" from {one.start}": one.prune.start is not None and one.row.while_training,
         f" strength {one.prune.strength}": one.prune.strength is not None,
+        f" guide {one.guide.digest[:6] if one.guide else ''}": one.guide is not None,
     }
     return "".join(words for words, holds in said.items() if holds)

@@ -25,9 +25,11 @@ def expand(study: Study, lookup: Lookup, *, assume: bool = False) -> Expansion:
     owner = Expander(study, lookup, assume=assume)
     traced = [owner.need(trace_stage(dense, access)) for dense, access in foreign_networks(study)]
     if None not in traced:
+        recipes = study.varied()
+        owners = {name: Expander(one, lookup, assume=assume, found=owner.found) for name, one in recipes.items()}
         for comparison in comparisons(study, traces(lookup)):
             owner.found.comparisons.append(comparison)
-            walk(owner, comparison)
+            walk(owners[comparison.variant], comparison)
     if study.retrain.tune_lr and study.dense.trained_on in ("train+validation", "all"):
         raise ProtocolError(
             "the dense checkpoint has seen the validation examples, so no learning rate may be chosen on them."

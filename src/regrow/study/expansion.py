@@ -108,12 +108,13 @@ class Expander:
     """What every walk through a study needs. `lookup` gives the result of a finished stage by key, or None.
 
     With `assume`, what waits for a result is supposed: unfinished tuning chose the dense lr from the first grid, and widths that
-    were not found yet have the share that was asked for; so that a plan shows every stage.
+    were not found yet have the share that was asked for; so that a plan shows every stage. `found` is added to; every recipe of a
+    study is expanded by an owner of its own into one expansion.
     """
 
-    def __init__(self, study: Study, lookup: Lookup, *, assume: bool = False) -> None:
+    def __init__(self, study: Study, lookup: Lookup, *, assume: bool = False, found: Expansion | None = None) -> None:
         self.study, self.lookup, self.assume = study, lookup, assume
-        self.found = Expansion()
+        self.found = Expansion() if found is None else found
         self.tune_seeds = tuple(FIRST_TUNING_SEED + i for i in range(study.retrain.tune_seeds))
 
     def need(self, stage: Stage, *, priority: int | None = None) -> Mapping[str, Any] | None:

@@ -20,21 +20,24 @@ Look = dict[str, Any]
 def questions(study: Study, *traces: Traces) -> dict[str, Look]:
     """Every question of the study, with the look that showing its verdict now would be; networks from elsewhere need `traces`."""
     looks: dict[str, Look] = {}
+    recipes = study.varied()
     for comparison in comparisons(study, *traces):
-        look = looks.setdefault(question(study, comparison), {"seeds": sorted(study.seed_list), "fractions": []})
+        name = question(recipes[comparison.variant], comparison)
+        look = looks.setdefault(name, {"seeds": sorted(study.seed_list), "fractions": []})
         if comparison.fraction is not None:
             look["fractions"] = sorted({*look["fractions"], comparison.fraction})
     return looks
 
 
 def question(study: Study, comparison: Comparison) -> str:
-    """Identity of the question that a comparison belongs to."""
+    """Identity of the question that a comparison belongs to; `study` with the comparison's own recipe."""
     settings = study.model_dump(mode="json", include={"contrast", "margin", "train", "retrain", "dense"})
     family = {
         "data": data_stage(comparison.data).key,
         "dense": comparison.dense.to_json(),
         "method": comparison.method,
         "design": comparison.design if comparison.fraction is None else "",
+        **comparison.wanted.guidance,
     }
     return digest({**settings, **family})[:24]
 

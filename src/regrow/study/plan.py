@@ -15,7 +15,7 @@ from typing import Any
 from regrow.config.study import Study
 from regrow.config.trust import require_trust
 from regrow.data.datasets import facts, root_problem
-from regrow.networks.sources import NOWHERE, Access
+from regrow.networks.sources import Access
 from regrow.networks.spec import NetworkSpec
 from regrow.study.comparison import network_name
 from regrow.study.executor import this_machine
@@ -23,7 +23,7 @@ from regrow.study.expand import expand
 from regrow.study.expansion import Case, Expansion
 from regrow.study.lengths import base_recipe, dense_epochs
 from regrow.study.stage import Stage
-from regrow.study.stages import cost_stage, probe_stage
+from regrow.study.stages import cost_stage, data_stage, probe_stage
 from regrow.study.store import Store
 from regrow.study.worker import execute
 from regrow.training.compute import Compute
@@ -106,18 +106,21 @@ class _Clock:
             NetworkSpec.from_json(stage.settings["network"]),
             Compute.from_json(stage.settings["compute"]),
             Access.from_local(stage.local),
+            recipe["batch"],
         )
         if step is None:
             return None
-        return step * float(recipe["epochs"]) * self.steps_per_epoch()
+        return step * int(recipe["epochs"]) * math.ceil(self.examples(stage) / int(recipe["batch"]))
 
-    def steps_per_epoch(self) -> int:
-        """Steps of one epoch of the study's (first) data set."""
-        return math.ceil(facts(self.study.datasets[0]).train / self.study.train.batch)
+    def examples(self, stage: Stage) -> int:
+        """Training examples of one epoch of a training."""
+        known = {data_stage(data).key: facts(data).train for data in self.study.datasets}
+        return known[stage.inputs["data"]]
 
-    def step_seconds(self, spec: NetworkSpec, compute: Compute, access: Access = NOWHERE) -> float | None:
+    def step_seconds(self, spec: NetworkSpec, compute: Compute, access: Access, batch: int) -> float | None:
         """Seconds of one training step, measured once and kept."""
-        recipe = base_recipe(self.study, epochs=dense_epochs(self.study), lr=self.study.train.lr)
+        study = next(one for one in self.study.varied().values() if one.train.batch == batch)
+        recipe = base_recipe(study, epochs=dense_epochs(study), lr=study.train.lr)
         stage = probe_stage(spec, recipe, compute, access)
         if self.store.result(stage.key) is None:
             if not self.measure:
@@ -177,6 +180,7 @@ def _architecture(case: Case, store: Store) -> Row:
 
 
 def _arms(study: Study, case: Case) -> Iterable[Row]:
+    recipe = study.varied()[case.comparison.variant]
     for plan in case.plans:
         yield {
             **case.comparison.columns,
@@ -184,7 +188,7 @@ def _arms(study: Study, case: Case) -> Iterable[Row]:
             "epochs": plan.epochs,
             "schedule": plan.schedule,
             "seeds": len(study.seed_list),
-            "lr": "tuned on validation" if study.retrain.tune_lr else "as the dense network's",
+            "lr": "tuned on validation" if recipe.retrain.tune_lr else "as the dense network's",
         }
 
 
@@ -209,7 +213,7 @@ def _whole(found: Expansion) -> Iterable[str]:
 
 def _notes(study: Study) -> list[str]:
     notes = [problem for problem in map(root_problem, study.datasets) if problem]
-    if study.retrain.tune_lr:
+    if any(one.retrain.tune_lr for one in study.varied().values()):
         notes.append(
             "Tuning is planned for the first grid of learning rates; it grows while a best value lies at an edge."
         )

@@ -29,8 +29,11 @@ from regrow.study.store import Store
 FORMAT = 1
 FILE = "results.json"
 
-KEYS = ("network", "data", "method", "fraction", "design")
+KEYS = ("network", "data", "variant", "method", "fraction", "design")
 """The columns that say which comparison a row belongs to."""
+
+PRUNING = ("scales", "errors", "kept", "total", "layers", "kernels", "stage_shares", "prune_seconds")
+"""What a row about one pruning takes from the stage's result; None where the stage, or the version that ran it, says nothing of it."""
 
 NO_METHOD: dict[str, str | None] = {"method": "", "fraction": None, "design": ""}
 """Of rows about the dense network, which all methods share."""
@@ -55,7 +58,7 @@ def write_results(study: Study, found: Expansion, store: Store, folder: Path, co
     from regrow.study.verdicts import verdict_rows  # loads scipy
 
     rows = Collector(study, found, store)
-    verdicts, pairs = verdict_rows(study, found, store)
+    verdicts, pairs, between = verdict_rows(study, found, store)
     if any(row["word"] for row in verdicts):
         for name, look in questions(study, traces(store.result)).items():
             store.record_look(name, look)
@@ -80,6 +83,7 @@ def write_results(study: Study, found: Expansion, store: Store, folder: Path, co
         "tuning": rows.tuning(),
         "verdicts": verdicts,
         "pairs": pairs,
+        "between": between,
         "ledger": rows.ledger(),
         "curves": rows.curves(),
         "problems": sorted(found.problems),
@@ -100,6 +104,7 @@ class Collector:
 
     def __init__(self, study: Study, found: Expansion, store: Store) -> None:
         self.study, self.found, self.store = study, found, store
+        self.recipes = study.varied()
         self.finished = [run for run in found.runs if store.result(run.evaluate.key) is not None]
         self.comparisons = found.comparisons
 
@@ -177,15 +182,16 @@ class Collector:
         tested = self.store.result(run.evaluate.key) or {}
         recipe = run.train.settings.get("recipe", {})
         imported = run.train.kind == "import"
-        epochs = dense_epochs(self.study) if imported else recipe["epochs"]
-        free = imported and self.study.dense.price == "free"
+        study = self.recipes[run.comparison.variant]
+        epochs = dense_epochs(study) if imported else recipe["epochs"]
+        free = imported and study.dense.price == "free"
         return {
             **_columns(run),
             "arm": run.arm,
             "seed": run.seed,
             "epochs": epochs,
             "lr": run.lr,
-            "tuned": self.study.retrain.tune_lr and run.arm != "dense",
+            "tuned": study.retrain.tune_lr and run.arm != "dense",
             "final_lr": recipe.get("final_lr"),
             "schedule": recipe.get("schedule"),
             "macs": run.shape.macs,
@@ -195,7 +201,7 @@ class Collector:
             "test_loss": tested["loss"],
             "validation_accuracy": trained.get("validation_accuracy"),
             "train_accuracy": trained.get("train_accuracy"),
-            "training_flops": 0 if free else _flops(run, epochs, self.study.train.batch),
+            "training_flops": 0 if free else _flops(run, epochs, study.train.batch),
             "train_seconds": trained.get("train_seconds"),
             "stage": run.train.key,
         }
@@ -218,9 +224,7 @@ class Collector:
         for comparison, seed, stage in self.found.prunings:
             result = self.store.result(stage.key)
             if result is not None:
-                found = {
-                    key: result.get(key) for key in ("scales", "errors", "kept", "total", "layers", "prune_seconds")
-                }
+                found = {key: result.get(key) for key in PRUNING}
                 rows.append({**comparison.columns, "seed": seed, **found})
         return _sorted(rows, *KEYS, "seed")
 
