@@ -1,4 +1,4 @@
-"""The command line: list, check, plan, run, report, prune, latency.
+"""The command line: list, check, plan, run, report, guide, prune, latency.
 
 What a command was asked for goes to stdout; progress, notes and errors go to stderr, so `--json` can be piped. Exit codes: 0 done,
 1 failed, 2 wrong input, 130 stopped by Ctrl-C. The commands stand in `commands/`; each imports what it needs when it runs, so
@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from regrow.commands.guide import guide_command
 from regrow.commands.latency import latency_command
 from regrow.commands.pruning import prune_command
 from regrow.commands.studies import check_command, list_command, plan_command, report_command, run_command
@@ -52,5 +53,6 @@ app.command("check")(check_command)
 app.command("plan")(plan_command)
 app.command("run")(run_command)
 app.command("report")(report_command)
+app.command("guide")(guide_command)
 app.command("prune")(prune_command)
 app.command("latency")(latency_command)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from regrow.config.study import Study
     from regrow.data.datasets import Facts
     from regrow.networks.spec import NetworkSpec
+    from regrow.pruning.guide import Guide
 
 
 def facts_are_declared(study: Study) -> Iterator[Fault]:
@@ -80,6 +81,8 @@ def _pruning_faults(study: Study, dense: NetworkSpec) -> Iterator[Fault]:
         for fraction in prune.fractions or (None,)
     ]
     for i, wish in asked:
+        if wish.guide is not None and (wrong := _misfit(wish.guide, dense)):
+            yield fault(key_of("prune", i, study.prune, "guide"), wrong, "Use a guide of the same family of networks.")
         try:
             if wish.named_widths:
                 target_widths(wish.prune, dense, wish.fraction)
@@ -87,6 +90,13 @@ def _pruning_faults(study: Study, dense: NetworkSpec) -> Iterator[Fault]:
                 skipped_groups(wish.prune.skip, dense, prunable_of_zoo(dense).groups)
         except RegrowError as error:
             yield from reworded(error, key_of("prune", i, study.prune))
+
+
+def _misfit(guide: Guide, dense: NetworkSpec) -> str:
+    from regrow.networks.prunable import prunable_of_zoo
+    from regrow.pruning.guide import misfit
+
+    return misfit(guide, dense.name, 1 + max(group.stage for group in prunable_of_zoo(dense).groups))
 
 
 def _all_facts(study: Study) -> list[tuple[int, Facts]]:

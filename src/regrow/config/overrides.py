@@ -18,7 +18,7 @@ from regrow.config.words import show
 from regrow.errors import Fault
 from regrow.networks.sources import is_program
 
-PATHS: Final = frozenset({"data.root", "dense.checkpoint"})
+PATHS: Final = frozenset({"data.root", "dense.checkpoint", "prune.guide"})
 """Keys that hold a path. One given in an override is meant from the current folder, one in a file from the file's folder."""
 
 NETWORK: Final = "network.name"

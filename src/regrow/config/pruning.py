@@ -6,11 +6,13 @@ A setting that would be ignored is a mistake, and so is one that asks a method f
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regrow.config.faults import fault, key_of
 from regrow.config.words import show
-from regrow.errors import Fault
+from regrow.errors import ConfigError, Fault
+from regrow.pruning.guide import MAKE_ONE, read_guide
 from regrow.pruning.methods import METHODS
 from regrow.pruning.wanted import Wanted, wanted
 from regrow.retraining.arms import ARMS
@@ -32,7 +34,44 @@ def methods_can(study: Study) -> Iterator[Fault]:
         yield from _wrong_target(table, one)
         yield from _wrong_share(table, one)
         yield from _wrong_mask(table, one)
+        yield from _wrong_design(table, one)
         yield from _idle(table, one)
+
+
+def guides_are_there(study: Study) -> Iterator[Fault]:
+    """Methods that follow a guide have one that can be read and says what they need; other methods have none."""
+    for i, prune in enumerate(study.prune):
+        key = key_of("prune", i, study.prune, "guide")
+        for method in prune.methods:
+            follows = method in METHODS and METHODS[method].needs_guide
+            if follows and prune.guide is not None:
+                yield from _unfit_guide(key, study.folder / prune.guide, METHODS[method].removes[0])
+            elif follows:
+                yield fault(
+                    key, f"{method} follows a guide; found none", f'{MAKE_ONE} Then write guide = "guide.json".'
+                )
+            elif prune.guide is not None:
+                hint = f"It is for {' and '.join(_guided())}; leave it out, or write two [[prune]] tables."
+                yield fault(key, f"{method} follows no guide", hint)
+
+
+def _guided() -> list[str]:
+    return [name for name, row in METHODS.items() if row.needs_guide]
+
+
+def _unfit_guide(key: str, path: Path, removes: str) -> Iterator[Fault]:
+    """The guide cannot be read, or is of channels where weights go, or of weights where channels go."""
+    try:
+        guide = read_guide(path)
+    except ConfigError as error:
+        for one in error.faults:
+            yield fault(key, f"{one.where}: {one.key + ': ' if one.key else ''}{one.rule}", one.hint)
+        return
+    found = "channels" if guide.channels is not None else "weights"
+    if found != removes:
+        rule = f"{path.name} holds shares of {found}, found by {guide.source.method}; this method removes {removes}"
+        hint = {"channels": "guided", "weights": "guided-sparsity"}[found]
+        yield fault(key, rule, f"Write method = {show(hint)}, or make a guide from a method that removes {removes}.")
 
 
 def _wrong_target(table: str, one: Wanted) -> Iterator[Fault]:
@@ -82,6 +121,25 @@ def _wrong_mask(table: str, one: Wanted) -> Iterator[Fault]:
     if prune.rounds > 1 and one.row.while_training:
         rule = f"{one.method} has a training of its own, which is not repeated"
         yield fault(f"{table}.rounds", rule, "Leave rounds out, or use magnitude.")
+
+
+def _wrong_design(table: str, one: Wanted) -> Iterator[Fault]:
+    """A design says itself what every group keeps; it is asked for a share that can be counted, once."""
+    prune = one.prune
+    if one.row.kind != "design":
+        return
+    for name in ("widths", "stages"):
+        if getattr(prune, name) is not None:
+            yield fault(f"{table}.{name}", f"{one.method} says itself what every group keeps", "Give a fraction.")
+    if prune.of == "latency":
+        hint = 'Write of = "macs" or of = "params".'
+        yield fault(f"{table}.of", f"{one.method} is scaled to a cost that is counted; found {show(prune.of)}", hint)
+    if prune.scope is not None:
+        yield fault(f"{table}.scope", f"{one.method} ranks nothing; found {show(prune.scope)}", "Leave it out.")
+    if prune.pattern:
+        yield fault(f"{table}.pattern", f"{one.method} draws by chance and keeps no pattern", "Leave it out.")
+    if prune.rounds > 1:
+        yield fault(f"{table}.rounds", f"{one.method} draws once; found {prune.rounds} rounds", "Leave it out.")
 
 
 def _idle(table: str, one: Wanted) -> Iterator[Fault]:

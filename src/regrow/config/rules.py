@@ -268,6 +268,7 @@ RULES: Final = (
     Rule(("seeds",), seeds_differ),
     Rule(("arms", "contrast"), contrast_is_of_this_study),
     Rule(("prune.fraction",), fractions_are_given),
+    Rule(("prune.guide", "prune.method"), pruning.guides_are_there),
     Rule(("prune",), pruning.methods_can),
     Rule(("dense.checkpoint", "arms", "prune"), pruning.rewinding_is_possible),
     Rule(("arms", "prune"), pruning.arms_fit_what_is_removed),

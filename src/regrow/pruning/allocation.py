@@ -33,7 +33,7 @@ from torch import Tensor
 from regrow.errors import ConfigError, Fault, PruningError
 from regrow.networks.groups import Group
 from regrow.pruning.costs import CostModel
-from regrow.pruning.ranking import Ranking, by_score, by_share, floor_of, staircases, zero_steps
+from regrow.pruning.ranking import Ranking, by_score, by_shape, by_share, floor_of, staircases, zero_steps
 from regrow.pruning.shares import WHERE, Wish, addresses, matches, shares
 
 TOLERANCE: Final = 0.01
@@ -103,6 +103,7 @@ def allocate(
     scores: Mapping[str, Tensor] | None = None,
     model: CostModel | None = None,
     latency: Latency | None = None,
+    kept: Mapping[str, float] | None = None,
 ) -> Allocation:
     """The widths that a budget leads to.
 
@@ -113,20 +114,22 @@ def allocate(
         scores: scores_C per group name, comparable between groups; for scope "global" and for zeros.
         model: what the network costs; for MACs and parameters.
         latency: milliseconds at widths; for latency.
+        kept: a positive share per group name: with scope "group", widths stay in these proportions instead of all losing the same.
 
     Raises `ConfigError` where the budget is not one, and `PruningError` where it cannot be reached, where nothing would be removed, and
     where scores, model or latency are missing.
     """
     links = [tuple(link) for link in links]
     _check(want, scores, model, latency)
-    if want.of == "channels" and want.scope == "group":
+    if want.of == "channels" and want.scope == "group" and kept is None:
         widths, notes = _same_share(groups, links, want)
     else:
         stairs = staircases(groups, links, want.wish, want.floor)
         if want.of == "zeros":
             widths, notes = _zeros(groups, Ranking(_channels(groups), stairs, np.empty(0, dtype=np.intp)), scores or {})
         else:
-            order = by_share(groups, stairs) if want.scope == "group" else by_score(groups, stairs, scores or {})
+            alike = by_share(groups, stairs) if kept is None else by_shape(groups, stairs, kept)
+            order = alike if want.scope == "group" else by_score(groups, stairs, scores or {})
             if want.of == "latency" and latency is not None:
                 return _timed(_Goal(groups, order, want), latency, model)
             widths, notes = _budget(_Goal(groups, order, want), model)

@@ -1,11 +1,13 @@
 """Methods: the ways to choose what goes. Imports no torch; rows hold the address of the code that does it.
 
-Four kinds of code stand behind a row:
+Five kinds of code stand behind a row:
 
     criterion        a function that scores weights or channels of a finished network (`criteria.py`, `saliencies.py`)
     reconstruction   chooses channels and gives the layers that read them new weights (`thinet.py`, `regression.py`)
     sparsifier       works while the network trains, and leaves one number per channel or block (`sparsifiers.py`)
     schedule         removes weights little by little during a training (`gradual.py`)
+    design           says how much of each group or layer stays, by chance or by a guide, and looks at no weight for it (`guide.py`);
+                     of a group's channels those with the largest sums of absolute weights stay
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import Final, Literal
 from regrow.table import Table
 
 Removed = Literal["channels", "weights", "blocks"]
-Kind = Literal["criterion", "reconstruction", "sparsifier", "schedule", "whole"]
+Kind = Literal["criterion", "reconstruction", "sparsifier", "schedule", "design", "whole"]
 Scope = Literal["group", "global"]
 
 
@@ -50,6 +52,9 @@ class Method:
 
     needs_norms: bool = False
     """Whether it reads the scales of norm layers."""
+
+    needs_guide: bool = False
+    """Whether it follows a guide, `prune.guide`."""
 
     seeded: bool = False
     """Whether the choice depends on the study's seed beyond the weights."""
@@ -231,12 +236,40 @@ METHODS: Final[Table[Method]] = Table(
             scope="global",
             source="Zhu and Gupta 2017, arXiv:1710.01878",
         ),
+        "position": Method(
+            summary="the first channels of each group go, whatever they hold: a defect of the paper's released lottery code",
+            target=_CRITERIA + "position",
+            source="released code of Liu et al. 2019, arXiv:1810.05270",
+        ),
         "random": Method(
             summary="in each group, channels go by chance: the control for every other method",
             target=_CRITERIA + "random",
             removes=_BOTH,
             seeded=True,
             source="Le and Hua 2021, arXiv:2105.03193",
+        ),
+        "random-widths": Method(
+            summary="the share that each group keeps is drawn by chance, anew for every seed: the control of found widths",
+            target="regrow.pruning.random_widths:random_widths",
+            kind="design",
+            seeded=True,
+            source="Li and Talwalkar 2019, arXiv:1902.07638",
+        ),
+        "guided": Method(
+            summary="each stage keeps channels in the proportions that pruning found, on this network or on another (prune.guide)",
+            target="regrow.pruning.guide_widths:guided_shares",
+            kind="design",
+            needs_guide=True,
+            source="Liu et al. 2019, arXiv:1810.05270, section 5",
+        ),
+        "guided-sparsity": Method(
+            summary="weights stay by chance, as many at each stage and 3x3 kernel position as pruning found (prune.guide)",
+            target="regrow.pruning.guide_masks:guided_masks",
+            kind="design",
+            removes=("weights",),
+            needs_guide=True,
+            seeded=True,
+            source="Liu et al. 2019, arXiv:1810.05270, section 5",
         ),
     },
 )

@@ -7,6 +7,8 @@ that every rule allows, and more steps never give a wider group.
 
     by score   the steps whose channels have the smallest mean score first (a step of one channel: its score)
     by share   the steps of the bundles that lost the smallest share so far first: all groups lose the same share, to one step
+    by shape   the widths stay in given proportions: with a factor that falls from infinity to 0, each group has min(1, factor * share)
+               of its channels, to the nearest, and at least one
 
 Removal goes by rank, never by threshold, so equal scores cannot empty a layer or leave it whole. Ties go by position: groups in
 forward order, channels by index. Heads of attention and groups of convolutions (role "heads") stay, as do ignored groups, and groups
@@ -114,6 +116,19 @@ def by_share(groups: Sequence[Group], stairs: Sequence[Stairs]) -> Ranking:
     """Every bundle loses the same share: next comes the one that lost the smallest so far, the first of them where several did."""
     lost = [np.array([(one.levels[0] - level) / one.levels[0] for level in one.levels[:-1]]) for one in stairs]
     return _ranked(groups, stairs, lost)
+
+
+def by_shape(groups: Sequence[Group], stairs: Sequence[Stairs], kept: Mapping[str, float]) -> Ranking:
+    """Widths in the proportions of `kept`, a positive share per group name; of linked groups the mean of theirs counts.
+
+    A step from k to k - 1 of C channels is gone when the factor comes below (k - 1/2) / (C * share).
+    """
+    keys = []
+    for one in stairs:
+        share = float(np.mean([kept[groups[index].name] for index in one.groups]))
+        between = (np.array(one.levels[:-1]) + np.array(one.levels[1:])) / 2
+        keys.append(-between / (one.levels[0] * share))
+    return _ranked(groups, stairs, keys)
 
 
 def by_score(groups: Sequence[Group], stairs: Sequence[Stairs], scores: Mapping[str, Tensor]) -> Ranking:

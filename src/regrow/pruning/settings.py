@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from regrow.settings import Settings
 
@@ -85,6 +86,10 @@ class PruneSettings(Settings):
     round_epochs: Annotated[int, Field(ge=1)] | None = None
     """Epochs between two rounds; by default train.epochs with rewind, and as many as retraining has with fine-tune."""
 
+    guide: Path | None = None
+    """File that `regrow guide` made of a finished study: the shares that guided and guided-sparsity keep of each stage. It is known by
+    its content; a relative path is meant from the study file's folder."""
+
     @model_validator(mode="after")
     def _one_way_to_say_how_much(self) -> PruneSettings:
         given = [key for key in ("fraction", "stages", "widths", "per_round") if getattr(self, key) is not None]
@@ -97,6 +102,12 @@ class PruneSettings(Settings):
         if self.per_round is not None and self.rounds == 1:
             raise ValueError("per_round goes with rounds; write rounds = 5, or give a fraction")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_says_nothing(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A guide that is not there is left out, so that studies without one keep the identity that they had before there were guides."""
+        written: dict[str, Any] = write(self)
+        return {key: value for key, value in written.items() if key != "guide" or value is not None}
 
     @property
     def methods(self) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import torch
@@ -41,8 +41,12 @@ def widths_for(
     *,
     floor: float = 0.0,
     latency: Callable[[Sequence[int]], float] | None = None,
+    kept: Mapping[str, float] | None = None,
 ) -> Allocation:
     """The widths at which every group loses the same share and the network `fraction` of its channels, MACs, parameters or milliseconds.
+
+    With `kept`, a positive share per group name, widths stay in these proportions instead: min(1, factor * share) of the channels of
+    every group, to the nearest and at least one, with the factor at which the network comes nearest to the fraction.
 
     No weight and no score is looked at, so the widths are the same for every seed; those for a share of latency are of this machine,
     and measured here unless `latency` gives milliseconds. `skip` holds patterns of groups that stay whole. Raises as
@@ -52,7 +56,7 @@ def widths_for(
     model = cost_model(network, groups, example_inputs)
     if of == "latency" and latency is None:
         latency = milliseconds_of(network, groups, example_inputs)
-    return allocate(groups, links, want, model=model, latency=latency)
+    return allocate(groups, links, want, model=model, latency=latency, kept=kept)
 
 
 def milliseconds_of(

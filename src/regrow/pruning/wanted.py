@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from regrow.pruning.guide import Guide, read_guide
 from regrow.pruning.method_sources import foreign_method
 from regrow.pruning.methods import METHODS, Method, Removed, Scope
 from regrow.pruning.settings import PruneSettings
@@ -33,6 +34,9 @@ class Wanted:
     place: str = ""
     """Where on this machine it lies; part of no identity."""
 
+    guide: Guide | None = None
+    """What the design follows; None for methods that follow none."""
+
     @property
     def removes(self) -> Removed:
         """What goes."""
@@ -56,7 +60,7 @@ class Wanted:
     @property
     def named_widths(self) -> bool:
         """Whether the study itself says how many channels every group keeps."""
-        share_of_each = self.scope == "group" and self.of == "channels" and self.row.kind != "whole"
+        share_of_each = self.scope == "group" and self.of == "channels" and self.row.kind not in ("whole", "design")
         return self.removes == "channels" and (
             share_of_each or self.prune.widths is not None or bool(self.prune.stages)
         )
@@ -64,12 +68,16 @@ class Wanted:
     @property
     def computed_widths(self) -> bool:
         """Whether the widths follow from the dense network's shape alone, before anything is trained."""
-        alike = self.scope == "group" and self.of in ("macs", "params", "latency") and self.row.kind != "whole"
-        return self.removes == "channels" and not self.named_widths and alike
+        alike = (
+            self.scope == "group"
+            and self.of in ("macs", "params", "latency")
+            and self.row.kind not in ("whole", "design")
+        )
+        return self.removes == "channels" and not self.named_widths and (alike or self.guide is not None)
 
     @property
     def automatic(self) -> bool:
-        """Whether the widths are the method's own finding, so that every seed has its own."""
+        """Whether the widths are the method's own finding, or drawn by chance, so that every seed has its own."""
         return not (self.masked or self.named_widths or self.computed_widths)
 
     @property
@@ -98,8 +106,14 @@ class Wanted:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What tells code that is not regrow's apart; empty for the methods of the table."""
-        return {"origin": self.origin, "kind": self.row.kind} if self.origin else {}
+        """What tells code that is not regrow's, and designs by different guides, apart; empty for all other methods."""
+        theirs = {"origin": self.origin, "kind": self.row.kind} if self.origin else {}
+        return theirs | self.guidance
+
+    @property
+    def guidance(self) -> dict[str, Any]:
+        """The content of the guide, where there is one; part of the identity of every stage that rests on it."""
+        return {"guide": self.guide.to_json()} if self.guide is not None else {}
 
     def amount(self) -> dict[str, Any]:
         """How much goes, where the study does not name the widths; part of the prune stage's identity."""
@@ -112,11 +126,14 @@ class Wanted:
 
 
 def wanted(prune: PruneSettings, method: str, fraction: float | None, folder: Path | None = None) -> Wanted:
-    """What a `[prune]` table asks of one of its methods; `folder` is where functions of a person's own are looked for first.
+    """What a `[prune]` table asks of one of its methods; `folder` is where guides and functions of a person's own are looked for.
 
-    Raises what `regrow.pruning.method_sources.foreign_method` raises for a method that is not of regrow's table.
+    Raises what `regrow.pruning.method_sources.foreign_method` raises for a method that is not of regrow's table, and what
+    `regrow.pruning.guide.read_guide` raises for the guide of a method that follows one.
     """
     if method in METHODS:
-        return Wanted(method=method, row=METHODS[method], prune=prune, fraction=fraction)
+        row, place = METHODS[method], folder or Path.cwd()
+        guide = read_guide(place / prune.guide) if row.needs_guide and prune.guide is not None else None
+        return Wanted(method=method, row=row, prune=prune, fraction=fraction, guide=guide)
     found = foreign_method(method, folder or Path.cwd())
     return Wanted(method=method, row=found.row, prune=prune, fraction=fraction, origin=found.origin, place=found.place)

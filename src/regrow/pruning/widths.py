@@ -73,6 +73,9 @@ def foreign_faults(settings: PruneSettings, dense: NetworkSpec) -> list[Fault]:
         return [
             _fault("prune.widths", rule, "Use prune.fraction, or one number for each group that `regrow plan` shows.")
         ]
+    if settings.guide is not None:
+        rule = f"networks from elsewhere have no stages, and a guide has shares of stages; found one for {dense.name}"
+        return [_fault("prune.guide", rule, "Use a network of `regrow list networks`, or another method.")]
     if settings.stages is not None:
         rule = f"networks from elsewhere have no stages; found some for {dense.name}"
         return [_fault("prune.stages", rule, "Use prune.fraction, with prune.skip for what shall stay whole.")]

@@ -36,6 +36,8 @@ def find_widths(task: Task) -> Result:
     from regrow.channels.foreign import network_at, traced
     from regrow.channels.groups import channel_groups
     from regrow.networks.foreign import made_up_images
+    from regrow.pruning.guide import Guide
+    from regrow.pruning.guide_widths import guided_shares
     from regrow.pruning.targets import widths_for
 
     spec, asked = task.spec, task.stage.settings
@@ -43,7 +45,8 @@ def find_widths(task: Task) -> Result:
     tracing = traced(spec, task.access).tracing if is_foreign(spec.name) else None
     groups, links = (tracing.groups, tracing.links) if tracing is not None else (channel_groups(network), ())
     skip = tuple(map(str, asked.get("skip", ())))
-    found = widths_for(network, groups, links, made_up_images(spec), asked["of"], asked["fraction"], skip)
+    kept = guided_shares(Guide.from_json(asked["guide"]), spec) if "guide" in asked else None
+    found = widths_for(network, groups, links, made_up_images(spec), asked["of"], asked["fraction"], skip, kept=kept)
     return {"widths": list(found.widths), "reached": dict(found.reached), "notes": list(found.notes)}
 
 

@@ -22,6 +22,7 @@ def target_stage(comparison: Comparison) -> Stage:
         settings={
             "network": spec.to_json(),
             **wanted.amount(),
+            **wanted.guidance,
             **_skipped(comparison),
             **machine,
         },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -20,11 +21,15 @@ from regrow.data.examples import open_training
 from regrow.data.stream import open_stream
 from regrow.networks.cost import cost_of
 from regrow.networks.foreign import made_up_images
+from regrow.networks.prunable import prunable_of_zoo
 from regrow.networks.sources import Access, is_foreign
 from regrow.networks.spec import NetworkSpec
 from regrow.pruning.decide import Amount, Subject
 from regrow.pruning.evidence import Criterion
 from regrow.pruning.foreign_methods import load_method, run_method
+from regrow.pruning.guide import Guide
+from regrow.pruning.guide_masks import guided_masks
+from regrow.pruning.kernel_shares import shares_by_position, shares_by_stage, stages_of
 from regrow.pruning.mask_choice import keep_weights
 from regrow.pruning.mask_draws import random_masks, shuffled
 from regrow.pruning.mask_files import read_masks, write_masks
@@ -32,6 +37,7 @@ from regrow.pruning.mask_schedule import Scope, round_targets
 from regrow.pruning.method_results import MethodResult
 from regrow.pruning.nominal import nominal_macs
 from regrow.pruning.prune import prune
+from regrow.pruning.random_widths import random_widths
 from regrow.pruning.scores import score_weights
 from regrow.pruning.sparsity import Masks, apply_masks, collapsed, maskable
 from regrow.study.artifacts import ARCHITECTURE, MASK, SCALES, WEIGHTS
@@ -45,6 +51,11 @@ Result = dict[str, Any]
 
 LOOK_BATCH = 64
 """Examples of a batch that data-driven methods read."""
+
+DESIGNS_OF_CHANNELS = ("random-widths", "guided")
+"""Methods that say the widths; of each group's channels those stay that `CHOOSES_WITHIN` scores highest."""
+
+CHOOSES_WITHIN = "l1"
 
 _BY_CHANCE = {"shuffled mask": shuffled, "random mask": random_masks}
 
@@ -79,11 +90,14 @@ def _subject(task: Task) -> Subject:
 def _carved(task: Task, subject: Subject) -> Result:
     """Whole channels or blocks go: the network becomes physically small."""
     asked = task.stage.settings
-    amount = Amount.from_json(asked)
+    amount, method, notes = Amount.from_json(asked), _method(task), list[str]()
+    if method in DESIGNS_OF_CHANNELS:
+        amount, notes = _designed(task, subject, amount)
+        method = CHOOSES_WITHIN
     scales = load_file(task.input_file("dense", SCALES)) if asked.get("scores") == "own training" else None
     dense = NetworkSpec.from_json(asked["dense"])
     architecture, decision = prune(
-        subject, dense, _method(task), amount, scales=scales, batches=_batches(task), seed=asked["seed"] or 0
+        subject, dense, method, amount, scales=scales, batches=_batches(task), seed=asked["seed"] or 0
     )
     small = carve(subject.network, architecture)
     if subject.tracing is not None and not decision.removed:
@@ -95,10 +109,30 @@ def _carved(task: Task, subject: Subject) -> Result:
     return {
         "widths": list(architecture.widths),
         "removed": list(decision.removed),
-        "notes": list(decision.notes),
+        "notes": [*notes, *decision.notes],
         **({"scales": decision.scales} if decision.scales else {}),
         **({"errors": list(decision.errors)} if decision.errors else {}),
     }
+
+
+def _designed(task: Task, subject: Subject, amount: Amount) -> tuple[Amount, list[str]]:
+    """The amount with the widths of a design, and its notes. A guide's were found before; those by chance are drawn here, by seed."""
+    if amount.widths is not None:
+        return amount, []
+    assert amount.fraction is not None  # a design is asked for a share
+    asked = task.stage.settings
+    drawn = random_widths(
+        subject.network,
+        subject.groups,
+        subject.links,
+        subject.example,
+        amount.of,
+        amount.fraction,
+        amount.skip,
+        seed=asked["seed"],
+        name=asked["dense"]["name"],
+    )
+    return replace(amount, widths=drawn.widths), list(drawn.notes)
 
 
 def _method(task: Task) -> str | Criterion:
@@ -168,8 +202,17 @@ def _masked(task: Task, subject: Subject) -> Result:
         "layers": {name: int(mask.sum()) for name, mask in masks.items()},
         "nominal_macs": nominal_macs(subject.network, masks, spec.shape),
         "nominal_params": cost_of(subject.network, spec.shape).params - gone,
+        **_where_kept(masks, spec),
         "notes": list(collapsed(masks)),
     }
+
+
+def _where_kept(masks: Masks, spec: NetworkSpec) -> Result:
+    """Kept shares by stage and by 3x3 kernel position, of networks that say which stages they have."""
+    if is_foreign(spec.name):
+        return {}
+    stages = stages_of(masks, prunable_of_zoo(spec).groups)
+    return {"kernels": shares_by_position(masks, stages), "stage_shares": shares_by_stage(masks, stages)}
 
 
 def _masks(task: Task, subject: Subject) -> Masks | MethodResult:
@@ -182,6 +225,8 @@ def _masks(task: Task, subject: Subject) -> Masks | MethodResult:
     if asked.get("kind") == "whole":
         return _result(task, subject)
     names = maskable(subject.network, tuple(asked.get("skip", ())))
+    if asked["method"] == "guided-sparsity":
+        return _guided(task, subject, names)
     scores = score_weights(
         subject.network,
         names,
@@ -191,6 +236,18 @@ def _masks(task: Task, subject: Subject) -> Masks | MethodResult:
         example=subject.example,
     )
     return _kept(task, scores)
+
+
+def _guided(task: Task, subject: Subject, names: Iterable[str]) -> Masks:
+    """Masks in the proportions of a guide, at places drawn by chance."""
+    asked, parameters = task.stage.settings, dict(subject.network.named_parameters())
+    return guided_masks(
+        {name: tuple(parameters[name].shape) for name in names},
+        NetworkSpec.from_json(asked["dense"]),
+        Guide.from_json(asked["guide"]),
+        fraction=asked["amount"]["fraction"],
+        seed=asked["seed"],
+    )
 
 
 def _kept(task: Task, scores: Mapping[str, Tensor]) -> Masks:
