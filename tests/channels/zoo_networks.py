@@ -23,7 +23,7 @@ def small_spec(name: str) -> NetworkSpec:
 
 
 def restless(spec: NetworkSpec) -> nn.Module:
-    """The network as if trained: every norm has its own scales, shifts, means and variances."""
+    """The network as if trained: every norm has its own scales, shifts, means and variances, every convolution its biases."""
     network = build(spec, 0, "test").double().eval()
     numbers = generator(0, "norms")
     with torch.no_grad():
@@ -33,6 +33,8 @@ def restless(spec: NetworkSpec) -> nn.Module:
                     assert tensor is not None
                     tensor.uniform_(low, low + 1, generator=numbers)
                 module.running_var.uniform_(0.5, 1.5, generator=numbers)
+            elif isinstance(module, nn.Conv2d) and module.bias is not None:
+                module.bias.uniform_(-0.5, 0.5, generator=numbers)
     return network
 
 
@@ -53,7 +55,7 @@ def silenced_output(network: nn.Module, architecture: Architecture, images: Tens
 
     Which module to hold is written down here by hand, family by family, and not taken from `channel_groups()`.
     """
-    family = architecture.dense.name.rstrip("0123456789")
+    family = architecture.dense.name.removesuffix("-detached").rstrip("0123456789")
     hooks = _SILENCERS[family](network, architecture)
     try:
         with torch.no_grad():
@@ -92,6 +94,14 @@ def _silence_vgg(network: nn.Module, architecture: Architecture) -> Handles:
     return [
         _hold_output(network.get_submodule(f"features.norm{number}"), mask_of(architecture, f"features.conv{number}"))
         for number in range(1, len(architecture.kept) + 1)
+    ]
+
+
+def _silence_vgg_without_norms(network: nn.Module, architecture: Architecture) -> Handles:
+    """Bias and all: a channel that is gone gives zero."""
+    return [
+        _hold_output(network.get_submodule(entry.group), mask_of(architecture, entry.group))
+        for entry in architecture.kept
     ]
 
 
@@ -136,6 +146,7 @@ def _silence_densenet(network: nn.Module, architecture: Architecture) -> Handles
 
 _SILENCERS: dict[str, Callable[[nn.Module, Architecture], Handles]] = {
     "vgg": _silence_vgg,
+    "vgg16-gap": _silence_vgg_without_norms,
     "resnet": _silence_resnet,
     "preresnet": _silence_preresnet,
     "densenet": _silence_densenet,

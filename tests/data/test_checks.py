@@ -58,6 +58,13 @@ def test_a_known_data_set_that_is_not_complete_is_refused() -> None:
         examine(list(range(10)), [0], DataSettings(name="cifar10-jpeg"))
 
 
+@pytest.mark.parametrize("classes", [10, 1000])
+def test_a_folder_with_a_part_of_imagenet_is_refused_with_the_format_that_reads_it(classes: int) -> None:
+    with pytest.raises(DataError, match=r'or declare what they hold with data\.name = "folder"') as caught:
+        examine(list(range(classes)), [0], DataSettings(name="imagenet", validation=2))
+    assert ("990 have no training example" in str(caught.value)) is (classes == 10)
+
+
 def test_a_missing_test_set_is_refused_with_the_way_to_hold_one_out() -> None:
     with pytest.raises(DataError, match=r"photos has no test set of its own\. Hold one out: data\.test = 0\.2"):
         examine(EIGHT, None)

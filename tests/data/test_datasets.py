@@ -38,6 +38,10 @@ class TestEveryDataset:
         assert len({row.examples is None, row.test_examples is None, row.classes is None, row.shape is None}) == 1
         assert (row.mean is None) == (row.std is None)
 
+    def test_its_layout_is_that_of_a_format(self, name: str) -> None:
+        layout = DATASETS[name].layout
+        assert not layout or (DATASETS[layout].is_format and not DATASETS[name].is_format)
+
     def test_its_help_is_one_line(self, name: str) -> None:
         assert DATASETS[name].summary
         assert "\n" not in DATASETS[name].summary
@@ -66,6 +70,19 @@ class TestFactsOfKnownData:
             shape=(3, 32, 32),
             augment="crop-flip",
         )
+
+    def test_imagenet_is_planned_without_a_declaration(self) -> None:
+        # A tenth of 1,281,167, rounded down, is 128,116.
+        assert facts(settings("imagenet")) == Facts(
+            label="imagenet",
+            train=1_153_051,
+            validation=128_116,
+            test=50_000,
+            classes=1000,
+            shape=(3, 224, 224),
+            augment="crop-flip",
+        )
+        assert root_problem(settings("imagenet")) is not None
 
     def test_a_label_and_an_augmentation_of_ones_own_are_taken(self) -> None:
         found = facts(settings("cifar10", label="C", augment="none"))

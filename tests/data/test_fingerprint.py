@@ -49,6 +49,11 @@ def test_it_follows_the_names_of_image_files(tmp_path: Path) -> None:
     assert fingerprint(settings) != before
 
 
+def test_the_images_of_imagenet_count_by_name_and_size(tmp_path: Path) -> None:
+    root = image_root(tmp_path)
+    assert fingerprint(DataSettings(name="imagenet", root=root)) == fingerprint(image_settings(root))
+
+
 def test_a_missing_root_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"data\.root"):
         fingerprint(parquet_settings(tmp_path / "gone"))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from regrow.data.datasets import facts
-from regrow.data.folder import folder
+from regrow.data.folder import folder, imagenet
 from regrow.data.settings import DataSettings
 from regrow.data.source import Files
 from regrow.errors import DataError
@@ -36,6 +36,25 @@ def test_the_test_folder_goes_before_val(tmp_path: Path) -> None:
     _, test = read(image_settings(tmp_path))
     assert test is not None
     assert test.paths == ("test/ape/x.JPEG", "test/bee/x.JPEG")
+
+
+def test_the_test_set_of_imagenet_is_val_whatever_else_lies_there(tmp_path: Path) -> None:
+    root = image_root(tmp_path, train=3, test=1)
+    (root / "test").mkdir()
+    (root / "test" / "ILSVRC2012_test_00000001.JPEG").touch()  # ImageNet's own test images have no labels
+    settings = DataSettings(name="imagenet", root=root)
+    source = imagenet(settings, facts(settings))
+    assert isinstance(source.test, Files) and isinstance(source.train, Files)
+    assert source.test.paths == ("val/ape/0.png", "val/bee/0.png")
+    assert len(source.train.paths) == 6
+    with pytest.raises(DataError, match="test holds no class folders"):
+        read(image_settings(root))
+
+
+def test_imagenet_without_val_is_refused(tmp_path: Path) -> None:
+    root = image_root(tmp_path, part="test")
+    with pytest.raises(DataError, match="val is not a folder"):
+        imagenet(settings := DataSettings(name="imagenet", root=root), facts(settings))
 
 
 def test_there_may_be_no_test_folder(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from regrow.data.datasets import facts
+from regrow.data.datasets import DATASETS, facts
 from regrow.data.prepare import prepare
 from regrow.data.settings import DataSettings
 from regrow.data.source import Labels, Pixels
@@ -156,6 +156,15 @@ class TestFiles:
     def test_constants_are_imagenets(self, tmp_path: Path) -> None:
         meta = prepare(image_settings(image_root(tmp_path / "root")), tmp_path)
         assert (meta["mean"], meta["std"]) == ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+        row = DATASETS["imagenet"]
+        assert row.mean and row.std and (meta["mean"], meta["std"]) == (list(row.mean), list(row.std))
+
+    def test_a_part_of_imagenet_is_prepared_as_a_folder_and_not_as_imagenet(self, tmp_path: Path) -> None:
+        root = image_root(tmp_path / "root")
+        with pytest.raises(DataError, match=r'of 1000 classes, 998 have no training example.*data\.name = "folder"'):
+            prepare(DataSettings(name="imagenet", root=root, validation=4), tmp_path)
+        meta = prepare(image_settings(root, shape=(3, 224, 224)), tmp_path)
+        assert (meta["train"], meta["validation"], meta["test"]) == (8, 4, 4)
 
 
 class TestErrors:

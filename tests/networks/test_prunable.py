@@ -33,6 +33,11 @@ def test_a_network_of_the_zoo_declares_its_groups() -> None:
     assert prunable_of_zoo(spec).links == ()
 
 
+@pytest.mark.parametrize(("name", "normless"), [("vgg16", 0), ("vgg16-gap", 13), ("resnet20", 0)])
+def test_groups_without_a_norm_are_named(name: str, normless: int) -> None:
+    assert len(prunable_of_zoo(spec_of(name)).normless) == normless
+
+
 def test_a_network_from_elsewhere_declares_none() -> None:
     from dataclasses import replace
 

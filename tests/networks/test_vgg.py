@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from regrow.networks.build import blueprint, build
+from regrow.networks.cost import cost
 
 from .zoo_spec import CIFAR, DIGITS, spec_of
 
@@ -45,6 +46,28 @@ def test_the_hidden_layer_is_as_wide_as_the_multiplier_says_and_not_pruned() -> 
     hidden = blueprint(pruned).get_submodule("classifier.hidden")
     assert isinstance(hidden, nn.Linear)
     assert (hidden.in_features, hidden.out_features) == (128, 256)
+
+
+def test_vgg16_gap_has_biases_in_the_place_of_norms_and_one_linear_layer() -> None:
+    network = build(spec_of("vgg16-gap", width=0.25), 0)
+    kinds = [type(module) for module in network.modules()]
+    assert nn.BatchNorm2d not in kinds and kinds.count(nn.Linear) == 1
+    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+    assert all(layer.bias is not None and not layer.bias.detach().any() for layer in convolutions)
+    group = network.channel_groups()[2]  # type: ignore[operator]
+    assert [part.tensor for part in group.slices] == [
+        "features.conv3.weight",
+        "features.conv3.bias",
+        "features.conv4.weight",
+    ]
+
+
+def test_vgg16_gap_averages_a_map_of_fourteen_pixels_a_side_at_imagenets_size() -> None:
+    assert (
+        pools((3, 224, 224), "vgg16-gap") == 4
+    )  # 224 / 2^4 = 14, so that its MACs are VGG-16's without the three linear layers
+    macs = cost(spec_of("vgg16-gap", shape=(3, 224, 224), classes=1000)).macs
+    assert macs == 15_470_264_320 - (25088 * 4096 + 4096 * 4096 + 4096 * 1000) + 512 * 1000
 
 
 def test_images_become_one_logit_a_class() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -10,9 +11,10 @@ from torch.nn import functional
 
 from regrow.errors import PruningError
 from regrow.networks.groups import Group, Slice
-from regrow.pruning.criteria import fpgm, l1, l2, random
+from regrow.pruning.criteria import fpgm, l1, l2, position, random
 from regrow.pruning.methods import METHODS
 from regrow.pruning.scores import score_groups, score_weights
+from regrow.pruning.selection import keep_highest
 from regrow.randomness import generator
 
 from .examples import GROUPS, NAMES, Kinds, examples, kinds, same, state_of
@@ -58,8 +60,8 @@ class TestEveryCriterion:
         assert same(before, state_of(network))
 
     def test_follows_the_channels_wherever_they_stand(self, name: str) -> None:
-        if METHODS[name].seeded:
-            pytest.skip("draws numbers by place")
+        if METHODS[name].seeded or name == "position":
+            pytest.skip("draws numbers by place, or goes by place alone")
         order = torch.tensor([3, 0, 4, 1, 2])
         network, turned = kinds(), kinds()
         with torch.no_grad():
@@ -72,8 +74,8 @@ class TestEveryCriterion:
         )
 
     def test_channels_of_zeros_score_lowest_where_zero_means_worthless(self, name: str) -> None:
-        if name in ("fpgm", "random", "hessian", "grasp"):
-            pytest.skip("a zero filter may be far from all others; chance; scores with a sign")
+        if name in ("fpgm", "random", "position", "hessian", "grasp"):
+            pytest.skip("a zero filter may be far from all others; chance; place alone; scores with a sign")
         network = kinds()
         with torch.no_grad():
             for tensor in (network.hidden.weight, network.hidden.bias, network.calm.weight, network.calm.bias):
@@ -129,6 +131,16 @@ def test_taking_a_few_rows_at_a_time_changes_no_bit() -> None:
     assert torch.equal(l2(weight), whole_RF.square().sum(dim=1).sqrt())
     sideways = weight.transpose(0, 1)
     assert torch.equal(l1(sideways), sideways.flatten(1).double().abs().sum(dim=1))
+
+
+def test_position_removes_what_indexing_by_a_float_mask_zeroes() -> None:
+    weight, mask = torch.rand(6, 2, 3, 3) + 0.1, np.ones(6)
+    mask[[0, 1, 3]] = 0  # channels 2, 4 and 5 were meant to go
+    zeroed = weight.clone()
+    zeroed[mask, :, :, :] = 0  # what the released code wrote
+    gone = (zeroed.flatten(1) == 0).all(dim=1).nonzero().flatten().tolist()
+    assert gone == [0, 1]
+    assert (~keep_highest(position(weight), 2)).nonzero().flatten().tolist() == gone
 
 
 def test_chance_is_uniform() -> None:

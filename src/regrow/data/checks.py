@@ -11,7 +11,7 @@ from regrow.errors import DataError
 def check(source: Source, settings: DataSettings, known: Facts) -> None:
     """Raises `DataError` at the first thing that is not as declared: labels, classes, number of examples, test set."""
     _check_labels(source.train.labels, known, "training")
-    _check_classes(source.train.labels, known)
+    _check_classes(source.train.labels, settings, known)
     _check_examples(len(source.train.labels), settings, known)
     _check_test(source, settings, known)
 
@@ -27,13 +27,24 @@ def _check_labels(labels_N: Labels, known: Facts, part: str) -> None:
         )
 
 
-def _check_classes(labels_N: Labels, known: Facts) -> None:
+def _way_out(settings: DataSettings) -> str:
+    """What to do where the files of a data set hold other numbers than its row says."""
+    layout = DATASETS[settings.name].layout
+    return (
+        f'Complete the files, or declare what they hold with data.name = "{layout}".'
+        if layout
+        else "Complete the files."
+    )
+
+
+def _check_classes(labels_N: Labels, settings: DataSettings, known: Facts) -> None:
     missing = sorted(set(range(known.classes)) - set(labels_N.tolist()))
     if missing:
         some = ", ".join(str(label) for label in missing[:5]) + (", ..." if len(missing) > 5 else "")
+        declared = "Set data.classes to the number that occurs, numbered from 0, or complete the files."
+        way_out = declared if DATASETS[settings.name].is_format else _way_out(settings)
         raise DataError(
-            f"{known.label}: of {known.classes} classes, {len(missing)} have no training example: {some}. "
-            "Set data.classes to the number that occurs, numbered from 0, or complete the files."
+            f"{known.label}: of {known.classes} classes, {len(missing)} have no training example: {some}. {way_out}"
         )
 
 
@@ -41,7 +52,7 @@ def _check_examples(found: int, settings: DataSettings, known: Facts) -> None:
     own = DATASETS[settings.name].examples
     declared = own or settings.examples
     if found != declared:
-        way_out = "Complete the files." if own else f"Set data.examples = {found}, or complete the files."
+        way_out = _way_out(settings) if own else f"Set data.examples = {found}, or complete the files."
         raise DataError(
             f"{known.label}: the training files should hold {declared} examples; they hold {found}. {way_out}"
         )
@@ -60,5 +71,5 @@ def _check_test(source: Source, settings: DataSettings, known: Facts) -> None:
     _check_labels(source.test.labels, known, "test")
     if own is not None and found != own:
         raise DataError(
-            f"{known.label}: the test files should hold {own} examples; they hold {found}. Complete the files."
+            f"{known.label}: the test files should hold {own} examples; they hold {found}. {_way_out(settings)}"
         )

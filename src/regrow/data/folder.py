@@ -16,6 +16,18 @@ SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", "
 """Files with other endings are passed over."""
 
 
+def imagenet(settings: DataSettings, _known: Facts) -> Source:
+    """The files of `data.root`, as `folder` reads them; the test set is val, whose labels are public.
+
+    A folder called test, which ImageNet has without labels, is not looked at. Raises what `folder` raises; that the numbers are
+    ImageNet's is checked by `prepare`.
+    """
+    assert settings.root is not None  # `prepare` has looked
+    root = settings.root.resolve()
+    classes = _class_folders(root / "train")
+    return Source(train=_files(root, "train", classes), test=_files(root, "val", classes))
+
+
 def folder(settings: DataSettings, _known: Facts) -> Source:
     """The files of `data.root`; class numbers follow the names of the class folders in `train`, sorted.
 

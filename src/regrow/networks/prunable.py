@@ -27,7 +27,7 @@ class Prunable:
     """For people: what cannot be pruned, and why."""
 
     normless: tuple[str, ...] = ()
-    """Names of groups that no norm layer with a scale follows; every group of the zoo has one."""
+    """Names of groups that no norm layer with a scale follows."""
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -58,4 +58,6 @@ class Prunable:
 
 def prunable_of_zoo(dense: NetworkSpec) -> Prunable:
     """The groups that a network of the zoo declares. Raises `UnknownNameError` for another network."""
-    return Prunable(groups=NETWORKS[dense.name].groups(dense.width))
+    row = NETWORKS[dense.name]
+    groups = row.groups(dense.width)
+    return Prunable(groups=groups, normless=() if row.normed else tuple(group.name for group in groups))

@@ -1,7 +1,8 @@
 """ResNet for CIFAR (He et al. 2016, arXiv:1512.03385, section 4.2) with parameter-free shortcuts of kind A.
 
-Where a stage begins, the shortcut is a 2x2 average pool with zeros for the new channels. Its gradient flows: the code of the paper
-we follow cut it there, so that earlier stages learnt through one residual branch only.
+Where a stage begins, the shortcut is a 2x2 average pool with zeros for the new channels. Its gradient flows. The paper's released code
+cut it there, so that earlier stages learnt through one residual branch only; `detached` does the same, to measure what it cost. Forward
+passes, tensors and their first values are the same with and without it.
 """
 
 from __future__ import annotations
@@ -19,15 +20,19 @@ from regrow.networks.layouts import STAGE_CHANNELS, residual_blocks, resnet_grou
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions around `inner` channels, added to the stream; with `stride` 2 the stream is halved and widened."""
+    """Two 3x3 convolutions around `inner` channels, added to the stream; with `stride` 2 the stream is halved and widened.
 
-    def __init__(self, channels: int, inner: int, outputs: int, stride: int) -> None:
+    `detached` cuts the gradient of the shortcut where the stream is halved.
+    """
+
+    def __init__(self, channels: int, inner: int, outputs: int, stride: int, *, detached: bool = False) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels, inner, 3, stride=stride, padding=1, bias=False)
         self.norm1 = nn.BatchNorm2d(inner)
         self.conv2 = nn.Conv2d(inner, outputs, 3, padding=1, bias=False)
         self.norm2 = nn.BatchNorm2d(outputs)
         self.stride: Final = stride
+        self.detached: Final = detached
         self.new_channels: Final = outputs - channels
 
     def forward(self, stream: Tensor) -> Tensor:
@@ -40,6 +45,7 @@ class BasicBlock(nn.Module):
         if self.stride > 1:
             # Rounded up at odd sides, as the strided convolution rounds.
             stream = functional.avg_pool2d(stream, self.stride, ceil_mode=True)
+            stream = stream.detach() if self.detached else stream
         if self.new_channels:
             stream = functional.pad(stream, (0, 0, 0, 0, 0, self.new_channels))
         return stream
@@ -57,6 +63,7 @@ class ResNet(nn.Module):
         widths: Sequence[int],
         classes: int,
         shape: tuple[int, int, int],
+        detached: bool = False,
     ) -> None:
         super().__init__()
         self.layout: Final = resnet_groups(width, depth=depth)
@@ -69,7 +76,7 @@ class ResNet(nn.Module):
                 relu=nn.ReLU(inplace=True),
             )
         )
-        stages = _stages(depth, self.widths, width)
+        stages = _stages(depth, self.widths, width, detached)
         self.stage1, self.stage2, self.stage3 = stages
         self.classifier = nn.Linear(scaled(STAGE_CHANNELS[-1], width), classes)
         initialise(self, norm_scale=norm_scale)
@@ -91,12 +98,13 @@ class ResNet(nn.Module):
         )
 
 
-def _stages(depth: int, widths: Sequence[int], width: float) -> list[nn.Sequential]:
+def _stages(depth: int, widths: Sequence[int], width: float, detached: bool) -> list[nn.Sequential]:
     stages: list[OrderedDict[str, nn.Module]] = [OrderedDict() for _ in STAGE_CHANNELS]
     channels = scaled(STAGE_CHANNELS[0], width)
     for (stage, name), inner in zip(residual_blocks(depth, convolutions=2), widths, strict=True):
         outputs = scaled(STAGE_CHANNELS[stage], width)
         stride = 2 if stage > 0 and not stages[stage] else 1
-        stages[stage][name.partition(".")[2]] = BasicBlock(channels, inner, outputs, stride)
+        block = BasicBlock(channels, inner, outputs, stride, detached=detached)
+        stages[stage][name.partition(".")[2]] = block
         channels = outputs
     return [nn.Sequential(blocks) for blocks in stages]

@@ -5,7 +5,11 @@ Variants, where the literature has several:
 vgg16       Li et al. 2017 as in the paper's L1 experiments: Linear-BatchNorm-ReLU-Linear head, 14.99 M parameters.
 vgg11/13/19 network slimming's (Liu et al. 2017): one linear layer as the head; vgg19 has 20.04 M parameters.
             The paper has no VGG-11 or VGG-13 for small images; they take the plainer head.
+vgg16-gap   what ThiNet's VGG-GAP and VGG-Tiny (Luo et al. 2017) are cut from: VGG-16 without norm layers, its fully connected head
+            replaced by an average and one linear layer. Meant for 224x224; at smaller sizes it is no published network.
 resnet      He et al. 2016 for CIFAR, shortcuts of kind A (2x2 average pool, zeros for the new channels), with their gradient.
+-detached   the same networks with a defect of the released code of Liu et al. 2019: the two shortcuts that halve the image cut the
+            gradient. Tensors, widths, costs and first weights are those of the plain network, so that only training differs.
 preresnet   He et al. 2016b with bottlenecks: 9n + 2 layers.
 densenet40  growth 12, no bottleneck, no compression. densenet-bc100: growth 12, bottlenecks, compression 2: the true 0.77 M one.
 
@@ -15,7 +19,7 @@ All take images from 8x8 up and any number of input channels.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from regrow.errors import ConfigError, Fault, did_you_mean
@@ -67,6 +71,11 @@ class NetworkRow:
         return self.layout(width, **self.arguments)
 
     @property
+    def normed(self) -> bool:
+        """Whether a norm layer with a scale follows the channels of every group."""
+        return self.options.get("norm_scale", 1.0) is not None
+
+    @property
     def stages(self) -> int:
         """How many stages the groups are spread over."""
         return 1 + max(group.stage for group in self.groups())
@@ -74,6 +83,8 @@ class NetworkRow:
 
 _LI = "Li et al. 2017, arXiv:1608.08710"
 _SLIMMING = "Liu et al. 2017, arXiv:1708.06519"
+_THINET = "Luo et al. 2017, arXiv:1707.06342"
+_RETHINKING = "Liu et al. 2019, arXiv:1810.05270"
 _RESNET = "He et al. 2016, arXiv:1512.03385"
 _PRERESNET = "He et al. 2016, arXiv:1603.05027"
 _DENSENET = "Huang et al. 2017, arXiv:1608.06993"
@@ -90,6 +101,17 @@ def _vgg(depth: int, head: str, source: str) -> NetworkRow:
     )
 
 
+def _vgg_gap() -> NetworkRow:
+    return NetworkRow(
+        summary="VGG-16 without norm layers, its head an average and one linear layer: what ThiNet's VGG-GAP is cut from",
+        target="regrow.networks.vgg:VGG",
+        layout=vgg_groups,
+        arguments={"depth": 16},
+        options={"head": "linear", "norm_scale": None},
+        source=_THINET,
+    )
+
+
 def _resnet(depth: int) -> NetworkRow:
     return NetworkRow(
         summary=f"ResNet-{depth} for CIFAR: basic blocks, parameter-free shortcuts",
@@ -99,6 +121,16 @@ def _resnet(depth: int) -> NetworkRow:
         options={"norm_scale": 1.0},
         source=_RESNET,
         removable=resnet_removable(depth),
+    )
+
+
+def _detached(depth: int) -> NetworkRow:
+    plain = _resnet(depth)
+    return replace(
+        plain,
+        summary=f"ResNet-{depth} with a defect of the paper's released code: the shortcuts that halve the image cut the gradient",
+        options={**plain.options, "detached": True},
+        source=f"{_RETHINKING}; {_RESNET}",
     )
 
 
@@ -133,11 +165,15 @@ NETWORKS: Final[Table[NetworkRow]] = Table(
         "vgg13": _vgg(13, "linear", _SLIMMING),
         "vgg16": _vgg(16, "hidden", _LI),
         "vgg19": _vgg(19, "linear", _SLIMMING),
+        "vgg16-gap": _vgg_gap(),
         "resnet20": _resnet(20),
         "resnet32": _resnet(32),
         "resnet44": _resnet(44),
         "resnet56": _resnet(56),
         "resnet110": _resnet(110),
+        "resnet20-detached": _detached(20),
+        "resnet56-detached": _detached(56),
+        "resnet110-detached": _detached(110),
         # The paper's slimming experiments start norm scales at 0.5, its weight-level ones (PreResNet-110, DenseNet-BC) at 1.
         "preresnet20": _preresnet(20, 0.5, f"{_PRERESNET}; {_SLIMMING}"),
         "preresnet38": _preresnet(38, 0.5, f"{_PRERESNET}; {_SLIMMING}"),

@@ -151,6 +151,21 @@ def random(weight: Tensor, generator: torch.Generator, unit_sum: Callable[[Tenso
     return torch.rand(unit_sum(weight.detach()).shape, generator=generator, dtype=torch.float64)
 
 
+def position(weight: Tensor) -> Tensor:
+    """The index of each channel: the first channels go, whatever they hold. A defect, kept to measure what it costs.
+
+        score[c] = c
+
+    Source: the released code of Liu et al. 2019, arXiv:1810.05270, whose structured lottery ticket writes `weight[mask] = 0` with a mask
+    of floating-point zeros and ones. That is indexing by number: filters 0 and 1 are zeroed, and no others, whatever the mask says.
+    Units: places. The designs `vgg16-float-mask` and `resnet56-float-mask` remove exactly those two; rank within a group.
+
+    >>> position(torch.tensor([[9.0], [0.0], [5.0]]))
+    tensor([0., 1., 2.], dtype=torch.float64)
+    """
+    return torch.arange(len(weight), dtype=torch.float64, device=weight.device)
+
+
 def _by_rows(weight: Tensor, measure: Callable[[Tensor], Tensor]) -> Tensor:
     """A measure of each row by itself, taken of a few rows at a time, each time on a copy in float64 that it may change."""
     rows_at_once = max(1, _NUMBERS_AT_ONCE * len(weight) // max(1, weight.numel()))
