@@ -241,11 +241,6 @@ METHODS: Final[Table[Method]] = Table(
             target=_CRITERIA + "position",
             source="released code of Liu et al. 2019, arXiv:1810.05270",
         ),
-        "position": Method(
-            summary="the first channels of each group go, whatever they hold: a defect of the paper's released lottery code",
-            target=_CRITERIA + "position",
-            source="released code of Liu et al. 2019, arXiv:1810.05270",
-        ),
         "random": Method(
             summary="in each group, channels go by chance: the control for every other method",
             target=_CRITERIA + "random",
