@@ -210,3 +210,32 @@ def test_cifar10_jpeg_is_split_45000_5000_10000_with_equal_classes(tmp_path: Pat
         assert (found / f"{part}.u8").stat().st_size == each * 10 * 32 * 32 * 3
     training = np.fromfile(found / "train.u8", np.uint8).reshape(-1, 3) / 255
     assert training.mean(0) == pytest.approx(meta_of(found)["mean"], abs=0.01)
+
+
+class TestAShare:
+    def test_repeats_the_examples_that_it_uses_until_an_epoch_is_as_long_as_before(self, tmp_path: Path) -> None:
+        whole = prepared(DataSettings(name="digits"), tmp_path / "whole")
+        part = prepared(DataSettings(name="digits", share=0.3), tmp_path / "part")
+        assert meta_of(part)["train"] == meta_of(whole)["train"] == len(labels_of(part, "train"))
+        rows = np.fromfile(part / "train.u8", np.uint8).reshape(-1, 64)
+        assert len(np.unique(rows, axis=0)) == meta_of(part)["distinct"] == 339
+        assert (rows[339:678] == rows[:339]).all() and (rows[-115:] == rows[:115]).all()
+
+    def test_is_drawn_from_every_class_and_leaves_validation_and_test_alone(self, tmp_path: Path) -> None:
+        whole = prepared(DataSettings(name="digits"), tmp_path / "whole")
+        part = prepared(DataSettings(name="digits", share=0.1), tmp_path / "part")
+        assert set(np.bincount(labels_of(part, "train")[: meta_of(part)["distinct"]]).tolist()) <= {11, 12}
+        for name in ("validation", "test"):
+            assert (part / f"{name}.u8").read_bytes() == (whole / f"{name}.u8").read_bytes()
+
+    def test_of_image_files_repeats_whole_paths(self, tmp_path: Path) -> None:
+        root = image_root(tmp_path / "images")
+        settings = image_settings(root).model_copy(update={"share": 0.4})
+        part = prepared(settings, tmp_path / "part")
+        paths = (part / "train.paths").read_bytes().split(b"\0")[:-1]
+        distinct = meta_of(part)["distinct"]
+        assert len(paths) == meta_of(part)["train"] and len(set(paths)) == distinct
+        assert paths[distinct : 2 * distinct] == paths[:distinct][: len(paths) - distinct]
+
+    def test_has_a_label_of_its_own(self) -> None:
+        assert facts(DataSettings(name="digits", share=0.3)).label == "digits 30 %"

@@ -38,7 +38,8 @@ def test_other_test_examples_are_refused() -> None:
 
 def test_its_columns_and_label_say_what_was_compared() -> None:
     found = contrast([1, 2, 3])
-    columns = {"network": "vgg11", "data": "digits", "method": "l1", "fraction": 0.5, "design": found.design}
+    compared = {"network": "vgg11", "data": "digits", "variant": "", "method": "l1"}
+    columns = {**compared, "fraction": 0.5, "design": found.design}
     assert found.columns == columns
     assert found.label == "vgg11 on digits (l1, 50 %)"
     assert found.family == ("vgg11", "digits", "l1")

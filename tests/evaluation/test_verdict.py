@@ -16,6 +16,7 @@ COLUMNS = {
     *(
         "network",
         "data",
+        "variant",
         "method",
         "fraction",
         "design",

@@ -30,7 +30,7 @@ def test_each_pair_is_under_the_convention_that_made_it_comparable(finished: Fin
 def test_a_seed_that_one_arm_lacks_leaves_its_pairs_and_withholds_the_verdict(finished: Finished) -> None:
     found = expand(finished.study, finished.store.result)
     found.runs = [run for run in found.runs if (run.arm, run.seed) != ("scratch-b", 1)]
-    verdicts, pairs = verdict_rows(finished.study, found, finished.store)
+    verdicts, pairs, _ = verdict_rows(finished.study, found, finished.store)
     assert verdicts[0]["n"] == 2 and verdicts[0]["word"] is None
     assert "of the declared seeds, 1 could not be trained" in verdicts[0]["sentence"]
     assert {row["n"] for row in pairs if "scratch-b" not in (row["a"], row["b"])} == {3}

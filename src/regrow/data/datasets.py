@@ -256,6 +256,12 @@ def held_out(amount: float, examples: int) -> int:
 
 
 def _default_label(settings: DataSettings, row: Dataset) -> str:
+    """The data set's name, and the share of it that is used."""
+    used = "" if settings.share is None else f" {settings.share * 100:g} %"
+    return _name(settings, row) + used
+
+
+def _name(settings: DataSettings, row: Dataset) -> str:
     if not row.is_format:
         return settings.name
     if settings.name == "hub":

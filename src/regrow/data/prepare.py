@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,16 +24,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regrow.data.checks import check
-from regrow.data.datasets import DATASETS, Dataset, Facts, facts, root_problem
+from regrow.data.datasets import DATASETS, Dataset, Facts, facts, held_out, root_problem
 from regrow.data.settings import DataSettings
 from regrow.data.source import Files, Images, Pixels, Source
-from regrow.data.split import Split, split
+from regrow.data.split import Split, draw, split
 from regrow.errors import DataError
 from regrow.files import pretty_json, write_atomic
 from regrow.table import load
 
 PARTS: Final = ("train", "validation", "test")
 KINDS: Final = ("labels", "u8", "paths")
+_UNUSED: Final = -1
 
 # ImageNet's customary constants, and their luma for grey images: image folders are too large to be measured first.
 _FOLDER_CONSTANTS: Final = {3: ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), 1: ((0.449,), (0.226,))}
@@ -57,6 +59,8 @@ def prepare(settings: DataSettings, folder: Path) -> dict[str, Any]:
         test=known.test if source.test is None else None,
         seed=settings.split_seed,
     )
+    if settings.share is not None:
+        parts = replace(parts, train=_share(source, parts, settings))
     meta = _meta(settings, known, parts)
     for examples, part_N in _passes(source, parts):
         meta |= _count_and_label(examples, part_N, folder)
@@ -64,6 +68,9 @@ def prepare(settings: DataSettings, folder: Path) -> dict[str, Any]:
         meta |= {"format": "files", "root": str(source.train.root)} | _write_files(source, parts, known, folder)
     else:
         meta |= {"format": "pixels"} | _write_images(source, parts, known, row, folder)
+    if settings.share is not None:
+        meta |= {"distinct": meta["train"], "train": known.train}
+        _repeat(folder, meta["distinct"], known.train)
     write_atomic(folder / "meta.json", pretty_json(meta))
     return meta
 
@@ -87,7 +94,8 @@ def _meta(settings: DataSettings, known: Facts, parts: Split) -> dict[str, Any]:
 
 def _passes(source: Source, parts: Split) -> Iterator[tuple[Images | Files, NDArray[np.int8]]]:
     """What is read, and for each of its examples the number of its part."""
-    part_N = np.zeros(len(source.train.labels), np.int8)
+    part_N = np.full(len(source.train.labels), _UNUSED, np.int8)
+    part_N[parts.train] = PARTS.index("train")
     part_N[parts.validation] = PARTS.index("validation")
     if parts.test is not None:
         part_N[parts.test] = PARTS.index("test")
@@ -104,6 +112,26 @@ def _count_and_label(examples: Images | Files, part_N: NDArray[np.int8], folder:
             counts[part] = len(labels)
             _append(folder / f"{part}.labels", labels.astype("<i8").tobytes())
     return counts
+
+
+def _share(source: Source, parts: Split, settings: DataSettings) -> NDArray[np.int64]:
+    """The training examples that are used, from every class in proportion, the first ones of an order that the split's seed fixes."""
+    count = held_out(settings.share or 1, len(parts.train))
+    return draw(source.train.labels, parts.train, count, settings.split_seed, "share")
+
+
+def _repeat(folder: Path, distinct: int, wanted: int) -> None:
+    """Training files hold their examples again and again, in order, until there are as many as without a share."""
+    whole, rest = divmod(wanted, distinct)
+    for kind in KINDS:
+        path = folder / f"train.{kind}"
+        if path.exists():
+            content = path.read_bytes()
+            ends = [place + 1 for place, byte in enumerate(content) if byte == 0] if kind == "paths" else []
+            size = (ends[rest - 1] if rest else 0) if kind == "paths" else len(content) // distinct * rest
+            for _ in range(whole - 1):
+                _append(path, content)
+            _append(path, content[:size])
 
 
 def _append(path: Path, content: bytes) -> None:

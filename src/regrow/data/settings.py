@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from regrow.settings import Settings
 
@@ -39,6 +39,10 @@ class DataSettings(Settings):
     split_seed: int = 0
     """Seed of the split; it is the same for every arm and every seed of the study."""
 
+    share: Share | None = None
+    """Only this share of the training examples is used, from every class alike. An epoch still has as many steps as with all of
+    them, so that each is seen more often and all else (steps, schedules, budgets) stays what it is."""
+
     augment: Augmentation | None = None
     """Augmentation of training examples: none, crop (pad 1/8 and crop), crop-flip; by default the data set's usual one. For folder,
     crops have random size and proportions, as usual for ImageNet."""
@@ -60,3 +64,11 @@ class DataSettings(Settings):
 
     loader_workers: Annotated[int, Field(ge=0)] = 2
     """folder: processes that decode images beside each training."""
+
+    @model_serializer(mode="wrap")
+    def _without_empty_share(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Studies of all examples keep the identity that they had before there were shares."""
+        written: dict[str, Any] = handler(self)
+        if self.share is None:
+            written.pop("share", None)
+        return written

@@ -18,7 +18,7 @@ from regrow.randomness import derive_seed
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Positions in the training files, each part ascending; together they are all of them, once."""
+    """Positions in the training files, each part ascending; none stands twice, and without a share they are all of them."""
 
     train: Labels
     """What networks are trained on."""
