@@ -21,6 +21,7 @@ DEEPEST = 3
 
 ORDER = (
     ("errors", "table", "files", "randomness", "settings", "version"),
+    ("published",),
     ("data",),
     ("networks",),
     ("training",),

@@ -22,6 +22,7 @@ from regrow.evaluation.statistics import (
     holm,
     log_bayes_factor,
     mean_interval,
+    pooled_error,
     resolution,
     sd_interval,
     unpaired_evidence,
@@ -103,6 +104,15 @@ class TestAgreementWithScipyAndStatsmodels:
         n, scale = 6, np.sqrt(1 + 6 * PRIOR_VARIANCE)
         theirs = stats.t.logpdf(t, n - 1, scale=scale) - stats.t.logpdf(t, n - 1)
         assert log_bayes_factor(t, n - 1, n, PRIOR_VARIANCE) == pytest.approx(theirs, abs=EXACT)
+
+
+def test_the_pooled_error_of_two_means_is_welchs() -> None:
+    random = np.random.default_rng(1)
+    a, b = random.normal(0, 1, 6), random.normal(0, 3, 4)
+    errors = [StandardError(size=x.std(ddof=1) / np.sqrt(len(x)), df=np.asarray(len(x) - 1.0)) for x in (a, b)]
+    found, theirs = pooled_error(errors), stats.ttest_ind(a, b, equal_var=False)
+    assert found.df == pytest.approx(theirs.df, abs=EXACT)
+    assert (a.mean() - b.mean()) / found.size == pytest.approx(theirs.statistic, abs=EXACT)
 
 
 class TestFloor:

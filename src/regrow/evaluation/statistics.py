@@ -182,6 +182,26 @@ def unpaired_evidence(a_SN: NDArray[np.int8], b_SN: NDArray[np.int8]) -> Evidenc
     return Evidence(mean=np.asarray(seeds[0].mean() - seeds[1].mean()), n=n, errors=(own, floor))
 
 
+def pooled_error(errors: Sequence[StandardError]) -> StandardError:
+    """The standard error of a sum, or difference, of independent means, with Welch and Satterthwaite's degrees of freedom:
+
+        size^2 = sum_i size_i^2,   df = size^4 / sum_i (size_i^4 / df_i)
+
+    Of two means, with size_i = sd_i / sqrt(n_i) and df_i = n_i - 1, it is Welch's t-test.
+
+    Source: Welch 1947, Biometrika 34; Satterthwaite 1946, Biometrics Bulletin 2.
+
+    >>> one = StandardError(size=np.asarray(3.0), df=np.asarray(4.0))
+    >>> both = pooled_error([one, one])
+    >>> round(float(both.size), 4), round(float(both.df), 4)
+    (4.2426, 8.0)
+    """
+    squares = np.square([np.maximum(error.size, _SMALLEST_SD) for error in errors])
+    df = np.asarray([error.df for error in errors], float)
+    total = squares.sum(axis=0)
+    return StandardError(size=np.sqrt(total), df=total**2 / (squares**2 / df).sum(axis=0))
+
+
 def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     """Student's interval of a mean of at least two values, in their unit. For showing one arm; comparisons go through `compare`.
 
