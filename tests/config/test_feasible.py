@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 import pytest
 
 from regrow.config.feasible import reworded
+from regrow.config.load import build
 from regrow.errors import ConfigError, Fault, PruningError
+from regrow.study.comparison import comparisons
 
-from .cases import told
+from .cases import tables, told
 
 PARQUET = {"name": "parquet", "root": "/images", "classes": 10, "shape": [3, 32, 32], "examples": 1000}
 
@@ -100,3 +104,27 @@ def test_faults_of_another_table_keep_the_key_that_was_asked_about() -> None:
         faults=[Fault(where="x", key="shape", rule="too small"), Fault(where="x", key="data.test", rule="no")]
     )
     assert [fault.key for fault in reworded(error, "data #2")] == ["data #2", "data #2.test"]
+
+
+class TestAPruningKeptToSomeNetworks:
+    TWO: ClassVar[dict[str, Any]] = {"network": [{"name": "vgg16"}, {"name": "resnet56"}]}
+
+    def test_is_asked_of_these_alone(self) -> None:
+        prune = [
+            {"method": "l1", "widths": "vgg16-a", "networks": ["vgg16"]},
+            {"method": "l1", "widths": "resnet56-a", "networks": ["resnet56"]},
+        ]
+        study, found = build(tables(**self.TWO, prune=prune))
+        assert not found
+        pairs = [(one.dense.name, one.design) for one in comparisons(study)]
+        assert pairs == [("vgg16", "vgg16-a"), ("resnet56", "resnet56-a")]
+
+    def test_names_networks_and_data_sets_of_the_study(self) -> None:
+        prune = [{"method": "l1"}, {"method": "l2", "networks": ["vgg61"], "datasets": ["digit"]}]
+        _, found = build(tables(**self.TWO, prune=prune))
+        assert [one.key for one in found] == ["prune #2.networks", "prune #2.datasets"]
+        assert "vgg16" in found[0].hint and "digits" in found[1].hint
+
+    def test_leaves_no_network_without_a_pruning(self) -> None:
+        _, found = build(tables(**self.TWO, prune=[{"method": "l1", "networks": ["vgg16"]}]))
+        assert [(one.key, one.rule) for one in found] == [("network #2", "no [[prune]] is meant for it on digits")]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from regrow.config.faults import fault, key_of, twice
 from regrow.config.words import show
-from regrow.errors import ConfigError, Fault, RegrowError
+from regrow.errors import ConfigError, Fault, RegrowError, did_you_mean
 
 if TYPE_CHECKING:
     from regrow.config.study import Study
@@ -53,30 +53,50 @@ def networks_exist(study: Study) -> Iterator[Fault]:
                 )
 
 
+def prunings_are_meant_for_something(study: Study) -> Iterator[Fault]:
+    """What a [[prune]] is kept to are networks and data sets of the study, and every network is pruned somehow."""
+    known = {
+        "networks": [one.name for one in study.network],
+        "datasets": [facts.label for _, facts in _all_facts(study)],
+    }
+    for i, prune in enumerate(study.prune):
+        for field, names in known.items():
+            for name in getattr(prune, field):
+                if name not in names:
+                    key = key_of("prune", i, study.prune, field)
+                    yield fault(key, f"the study has none called {show(name)}", did_you_mean(name, names))
+    for j, network in enumerate(study.network):
+        for label in known["datasets"]:
+            if not any(prune.meant_for(network.name, label) for prune in study.prune):
+                hint = "Add a [[prune]] for it, or leave the network out."
+                yield fault(key_of("network", j, study.network), f"no [[prune]] is meant for it on {label}", hint)
+
+
 def prunings_exist(study: Study) -> Iterator[Fault]:
     """Every network can be pruned by every amount; a fault that several networks share is told once."""
     told: dict[str, Fault] = {}
     for _, facts in _all_facts(study):
         for j in range(len(study.network)):
-            for one in _pruning_faults(study, _spec(study, j, facts)):
+            for one in _pruning_faults(study, _spec(study, j, facts), facts.label):
                 told.setdefault(str(one), one)
     return iter(told.values())
 
 
-def _pruning_faults(study: Study, dense: NetworkSpec) -> Iterator[Fault]:
+def _pruning_faults(study: Study, dense: NetworkSpec, data: str) -> Iterator[Fault]:
     from regrow.networks.prunable import prunable_of_zoo
     from regrow.networks.sources import is_foreign
     from regrow.pruning.wanted import wanted
     from regrow.pruning.widths import foreign_faults, skipped_groups, target_widths
 
+    prunings = [(i, prune) for i, prune in enumerate(study.prune) if prune.meant_for(dense.name, data)]
     if is_foreign(dense.name):  # its groups are known when it was traced; that takes torch
-        for i, prune in enumerate(study.prune):
+        for i, prune in prunings:
             for one in foreign_faults(prune, dense):
                 yield from reworded(ConfigError(faults=[one]), key_of("prune", i, study.prune))
         return
     asked = [
         (i, wanted(prune, method, fraction, study.folder))
-        for i, prune in enumerate(study.prune)
+        for i, prune in prunings
         for method in prune.methods
         for fraction in prune.fractions or (None,)
     ]

@@ -286,6 +286,7 @@ RULES: Final = (
     Rule(("data",), feasible.facts_are_declared),
     Rule(("data",), feasible.labels_differ),
     Rule(("data", "network"), feasible.networks_exist),
+    Rule(("data", "network", "prune"), feasible.prunings_are_meant_for_something),
     Rule(("data", "network", "prune"), feasible.prunings_exist),
 )
 """In the order in which they are told."""

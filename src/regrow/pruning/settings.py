@@ -12,6 +12,9 @@ from regrow.settings import Settings
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 StageFraction = Annotated[float, Field(ge=0, lt=1)]
 
+_LATER = frozenset({"guide", "networks", "datasets"})
+"""Fields that the first studies did not have."""
+
 Of = Literal["channels", "macs", "params", "latency", "zeros"]
 Reduce = Literal["sum", "mean", "max", "prod", "first"]
 Normalise = Literal["none", "mean", "sum", "max", "gaussian", "lamp"]
@@ -90,6 +93,12 @@ class PruneSettings(Settings):
     """File that `regrow guide` made of a finished study: the shares that guided and guided-sparsity keep of each stage. It is known by
     its content; a relative path is meant from the study file's folder."""
 
+    networks: tuple[str, ...] = ()
+    """Only these of the study's networks, by name; by default all."""
+
+    datasets: tuple[str, ...] = ()
+    """Only these of the study's data sets, by label; by default all."""
+
     @model_validator(mode="after")
     def _one_way_to_say_how_much(self) -> PruneSettings:
         given = [key for key in ("fraction", "stages", "widths", "per_round") if getattr(self, key) is not None]
@@ -105,9 +114,13 @@ class PruneSettings(Settings):
 
     @model_serializer(mode="wrap")
     def _without_what_says_nothing(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A guide that is not there is left out, so that studies without one keep the identity that they had before there were guides."""
+        """What was added since is left out where it is not there, so that studies without it keep the identity that they had."""
         written: dict[str, Any] = write(self)
-        return {key: value for key, value in written.items() if key != "guide" or value is not None}
+        return {key: value for key, value in written.items() if key not in _LATER or value not in (None, (), [])}
+
+    def meant_for(self, network: str, data: str) -> bool:
+        """Whether a network of this name is pruned this way on the data set of this label."""
+        return network in (self.networks or (network,)) and data in (self.datasets or (data,))
 
     @property
     def methods(self) -> tuple[str, ...]:

@@ -133,6 +133,7 @@ def _family(
     asked = [
         wanted(prune, method, fraction, study.folder)
         for prune in study.prunings
+        if prune.meant_for(dense.name, facts(data).label)
         for method in prune.methods
         for fraction in prune.fractions or (None,)
     ]
