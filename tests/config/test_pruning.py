@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from regrow.pruning.guide import write_guide
+from tests.pruning.guides import of_channels, of_weights
 
 from .cases import told
 
@@ -26,6 +30,16 @@ from .cases import told
         ({"method": "l1", "start": "dense"}, "prune.start: l1 has no training of its own"),
         ({"method": "l1", "own_epochs": 3}, "prune.own_epochs: l1 has no training of its own"),
         ({"method": "magnitude", "round_epochs": 3}, "prune.round_epochs: there is one round only"),
+        (
+            {"method": "random-widths", "widths": [4] * 8},
+            "prune.widths: random-widths says itself what every group keeps",
+        ),
+        ({"method": "random-widths", "stages": [0.5] * 5}, "prune.stages: random-widths says itself"),
+        ({"method": "random-widths", "of": "latency"}, "prune.of: random-widths is scaled to a cost that is counted"),
+        ({"method": "random-widths", "scope": "global"}, "prune.scope: random-widths ranks nothing"),
+        ({"method": "guided"}, "prune.guide: guided follows a guide; found none"),
+        ({"method": "l1", "guide": "guide.json"}, "prune.guide: l1 follows no guide"),
+        ({"method": "guided", "guide": "none.json"}, "prune.guide: none.json: the guide cannot be read"),
     ],
 )
 def test_what_a_method_cannot_do_or_would_ignore_is_told(prune: dict[str, Any], fault: str) -> None:
@@ -47,6 +61,45 @@ def test_what_a_method_cannot_do_or_would_ignore_is_told(prune: dict[str, Any], 
 )
 def test_what_can_be_meant_is_taken(prune: dict[str, Any]) -> None:
     assert told(prune=prune) == []
+
+
+@pytest.fixture
+def guides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two guides of VGGs in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    write_guide(tmp_path / "channels.json", of_channels(*[0.5] * 5))
+    write_guide(tmp_path / "weights.json", of_weights([0.5] * 5, [None] * 5))
+
+
+@pytest.mark.usefixtures("guides")
+def test_a_guide_is_of_what_the_method_removes() -> None:
+    assert told(prune={"method": "guided", "guide": "channels.json", "of": "macs"}) == []
+    assert told(prune={"method": "guided-sparsity", "guide": "weights.json"}) == []
+    (wrong,) = told(prune={"method": "guided", "guide": "weights.json"})
+    assert wrong.startswith("prune.guide: weights.json holds shares of weights, found by slimming; this method removes")
+    (wrong,) = told(prune={"method": "guided-sparsity", "guide": "channels.json"})
+    assert wrong.startswith("prune.guide: channels.json holds shares of channels")
+
+
+@pytest.mark.usefixtures("guides")
+@pytest.mark.parametrize(
+    ("prune", "key"),
+    [({"rounds": 3}, "rounds"), ({"pattern": "2:4"}, "pattern"), ({"scope": "global"}, "scope")],
+)
+def test_what_a_guided_mask_would_ignore_is_told(prune: dict[str, Any], key: str) -> None:
+    (fault,) = told(prune={"method": "guided-sparsity", "guide": "weights.json", **prune})
+    assert fault.startswith(f"prune.{key}: guided-sparsity ")
+
+
+@pytest.mark.usefixtures("guides")
+def test_a_guide_of_another_family_is_refused_and_of_the_same_family_is_not() -> None:
+    guided = {"method": "guided", "guide": "channels.json", "of": "macs"}
+    assert told(prune=guided, network={"name": "vgg19"}) == []
+    (wrong,) = told(prune=guided, network={"name": "resnet20"})
+    assert wrong.startswith("prune.guide: the guide was found on vgg16 and has 5 stages; resnet20 has 3")
+    images = {"name": "cifar10", "root": "nowhere"}
+    (foreign,) = told(prune=guided, network={"name": "torchvision:resnet18"}, data=images)
+    assert foreign.startswith("prune.guide: networks from elsewhere have no stages")
 
 
 def test_a_checkpoint_cannot_be_rewound() -> None:

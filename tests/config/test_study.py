@@ -12,6 +12,8 @@ import pytest
 from regrow.config.study import DEFAULT_ARMS, Study, as_list, expand_seeds
 from regrow.data.settings import DataSettings
 from regrow.errors import ConfigError, ProtocolError
+from regrow.pruning.guide import write_guide
+from tests.pruning.guides import of_channels
 
 
 def make(**changes: Any) -> Study:
@@ -123,6 +125,18 @@ def test_what_can_change_a_result_is_part_of_the_id(changes: dict[str, Any]) -> 
 def test_the_id_does_not_depend_on_where_the_data_lie() -> None:
     here, there = (make(data={"name": "cifar10", "root": f"/{disk}/cifar"}) for disk in ("a", "b"))
     assert here.id == there.id
+
+
+def test_a_guide_counts_by_its_content_and_not_by_its_path(tmp_path: Path) -> None:
+    for folder, share in (("a", 0.5), ("b", 0.5), ("c", 0.4)):
+        write_guide(tmp_path / folder / f"{folder}.json", of_channels(1.0, 1.0, 1.0, share, share))
+    a, b, c = (
+        make(prune={"method": "guided", "guide": tmp_path / name / f"{name}.json", "of": "macs"}) for name in "abc"
+    )
+    assert a.id == b.id != c.id
+    assert a.settings()["prune"][0]["guide"] == "a.json"
+    assert a.paths() == {("prune", 0, "guide"): tmp_path / "a" / "a.json"}
+    assert "guide" not in make().settings()["prune"][0]
 
 
 def test_a_study_remembers_its_file_by_name_only() -> None:

@@ -28,7 +28,14 @@ def test_a_misspelt_method_is_answered_with_a_suggestion() -> None:
 
 
 def test_only_methods_that_draw_are_seeded() -> None:
-    assert [name for name, row in METHODS.items() if row.seeded] == ["hessian", "thinet", "regression", "random"]
+    assert [name for name, row in METHODS.items() if row.seeded] == [
+        "hessian",
+        "thinet",
+        "regression",
+        "random",
+        "random-widths",
+        "guided-sparsity",
+    ]
 
 
 def test_what_takes_gradients_takes_them_on_examples() -> None:

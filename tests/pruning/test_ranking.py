@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from regrow.errors import PruningError
 from regrow.networks.groups import Group, Slice
-from regrow.pruning.ranking import Ranking, by_score, by_share, floor_of, staircases, zero_steps
+from regrow.pruning.ranking import Ranking, by_score, by_shape, by_share, floor_of, staircases, zero_steps
 from regrow.pruning.shares import Wish, shares
 from regrow.pruning.widths import kept_of
 
@@ -143,6 +143,19 @@ def test_whatever_the_scores_every_step_takes_the_next_lowest_channel_and_floors
         for value in sorted(row)[len(row) - width : len(row) - floor_of(len(row), floor)]
     ]
     assert not gone or not free or max(gone) <= min(free)
+
+
+def test_by_shape_widths_stay_in_proportion_to_one_channel() -> None:
+    some = groups(10, 10, 20)
+    ranking = by_shape(some, staircases(some, [], Wish()), {"g0": 1.0, "g1": 0.5, "g2": 0.25})
+    # factors 2, 1.5, 1 and 0.4, one step before which no half is crossed
+    assert {(10, 10, 10), (10, 8, 8), (10, 5, 5), (4, 2, 2), (1, 1, 1)} <= set(all_widths(ranking))
+
+
+def test_by_shape_linked_groups_keep_the_mean_of_their_shares() -> None:
+    some = groups(4, 8, 4)
+    ranking = by_shape(some, staircases(some, [(0, 1)], Wish()), {"g0": 0.25, "g1": 0.75, "g2": 0.5})
+    assert {(2, 4, 2), (4, 8, 4), (1, 2, 1)} <= set(all_widths(ranking))
 
 
 def test_a_network_without_groups_has_an_empty_ranking() -> None:

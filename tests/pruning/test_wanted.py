@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from regrow.pruning.guide import write_guide
 from regrow.pruning.settings import PruneSettings
 from regrow.pruning.wanted import Wanted, wanted
+
+from .guides import of_channels
 
 
 def asked(method: str, fraction: float | None = 0.5, **settings: Any) -> Wanted:
@@ -28,6 +32,8 @@ def asked(method: str, fraction: float | None = 0.5, **settings: Any) -> Wanted:
         ("sss", {}, "automatic"),
         ("magnitude", {}, "masked"),
         ("taylor", {"remove": "weights"}, "masked"),
+        ("random-widths", {}, "automatic"),
+        ("random-widths", {"of": "macs"}, "automatic"),
     ],
 )
 def test_widths_are_named_computed_found_or_none_of_it(method: str, settings: dict[str, Any], known: str) -> None:
@@ -67,6 +73,18 @@ def test_plain_settings_stay_out_of_the_identity_and_others_do_not() -> None:
 def test_an_amount_says_only_what_matters() -> None:
     assert asked("magnitude").amount() == {"remove": "weights", "of": "weights", "fraction": 0.5, "scope": "global"}
     assert asked("slimming").amount()["floor"] == 0.1
+
+
+def test_widths_by_a_guide_are_computed_and_the_guide_is_part_of_what_is_asked(tmp_path: Path) -> None:
+    write_guide(tmp_path / "guide.json", of_channels(1.0, 0.5))
+    prune = PruneSettings(method="guided", guide=Path("guide.json"), of="macs")
+    one = wanted(prune, "guided", 0.5, tmp_path)
+    assert (one.named_widths, one.computed_widths, one.automatic) == (False, True, False)
+    assert one.identity == {"guide": of_channels(1.0, 0.5).to_json()} == one.guidance
+    assert one.amount() == {"remove": "channels", "of": "macs", "fraction": 0.5, "scope": "group"}
+    write_guide(tmp_path / "guide.json", of_channels(1.0, 0.4))
+    assert wanted(prune, "guided", 0.5, tmp_path).identity != one.identity
+    assert asked("l1").identity == {} == asked("random-widths").guidance
 
 
 def test_a_guess_at_what_goes_is_a_share() -> None:

@@ -8,12 +8,14 @@ import pytest
 from safetensors.torch import load_file
 
 from regrow.channels.architecture import read_architecture
+from regrow.pruning.guide import write_guide
 from regrow.pruning.mask_files import read_masks
 from regrow.pruning.mask_schedule import round_counts
 from regrow.pruning.methods import METHODS
 from regrow.study.artifacts import ARCHITECTURE, MASK, WEIGHTS
 from regrow.study.expansion import Expansion
 from regrow.study.store import Store
+from tests.pruning.guides import CENTRE, of_channels, of_weights
 from tests.study.test_work import do
 
 ARMS = 'arms=["retrain", "scratch-b"]'
@@ -24,10 +26,25 @@ def prune(found: Expansion, store: Store) -> dict[str, object]:
     return dict(store.result(stage.key) or {})
 
 
+@pytest.fixture
+def guides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guides of VGGs, of channels and of weights, where relative paths of overrides are looked for."""
+    monkeypatch.chdir(tmp_path)
+    write_guide(tmp_path / "channels.json", of_channels(1.0, 0.9, 0.8, 0.4, 0.2))
+    write_guide(tmp_path / "weights.json", of_weights([0.9, 0.8, 0.6, 0.3, 0.2], [CENTRE] * 5))
+
+
+def guide_for(method: str) -> str:
+    return f'guide="{METHODS[method].removes[0]}.json"' if METHODS[method].needs_guide else ""
+
+
+@pytest.mark.usefixtures("guides")
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_leaves_less_and_its_arms_are_trained(tmp_path: Path, method: str) -> None:
     network = 'network.name="resnet20"' if method == "sss" else 'network.name="vgg11"'
-    found, store = do(tmp_path, f'prune={{method="{method}", fraction=0.5}}', network, "retrain.late=0.5")
+    guide = guide_for(method)
+    asked = f'prune={{method="{method}", fraction=0.5{", " if guide else ""}{guide}}}'
+    found, store = do(tmp_path, asked, network, "retrain.late=0.5")
     assert not found.problems
     runs = {run.arm: run for run in found.runs if store.result(run.evaluate.key) is not None}
     assert runs.keys() == {"dense", "retrain", "scratch-b"}
@@ -62,6 +79,42 @@ def test_half_of_the_macs_is_half_of_the_macs(tmp_path: Path) -> None:
         found, _ = do(tmp_path / str(number), f'prune={{method="l1", of="macs", fraction=0.5, scope="{scope}"}}')
         runs = {run.arm: run.shape.macs for run in found.runs}
         assert runs["retrain"] / runs["dense"] == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.usefixtures("guides")
+@pytest.mark.parametrize("asked", ['method="random-widths"', 'method="guided", guide="channels.json"'])
+@pytest.mark.parametrize("of", ["macs", "params"])
+def test_designs_cost_what_was_asked_for(tmp_path: Path, asked: str, of: str) -> None:
+    found, _ = do(tmp_path, f'prune={{{asked}, of="{of}", fraction=0.5}}', "network.width=0.25")
+    runs = {run.arm: getattr(run.shape, of) for run in found.runs}
+    assert runs["retrain"] / runs["dense"] == pytest.approx(0.5, abs=0.01)
+
+
+def test_random_widths_differ_from_seed_to_seed_and_inherit_the_largest_channels(tmp_path: Path) -> None:
+    found, store = do(tmp_path, 'prune={method="random-widths", of="macs", fraction=0.5}', "seeds=2", "train.epochs=1")
+    first, second = (store.result(stage.key) or {} for _, _, stage in found.prunings)
+    assert first["widths"] != second["widths"]
+    (_, _, stage), *_ = found.prunings
+    dense = load_file(store.file(stage.inputs["dense"], WEIGHTS))["features.conv1.weight"]
+    kept = read_architecture(store.file(stage.key, ARCHITECTURE)).kept[0].indices
+    norms = dense.abs().flatten(1).sum(1)
+    assert set(kept) == set(norms.argsort(stable=True).tolist()[len(norms) - len(kept) :])
+
+
+@pytest.mark.usefixtures("guides")
+def test_guided_sparsity_keeps_the_pattern_and_every_masked_pruning_says_where_it_keeps(tmp_path: Path) -> None:
+    found, store = do(
+        tmp_path, 'prune={method="guided-sparsity", fraction=0.8, guide="weights.json"}', "network.width=0.25"
+    )
+    result = prune(found, store)
+    (_, _, stage), *_ = found.prunings
+    masks = read_masks(store.file(stage.key, MASK))
+    assert result["kept"] == sum(int(mask.sum()) for mask in masks.values())
+    kernels, shares = result["kernels"], result["stage_shares"]
+    assert isinstance(kernels, dict) and isinstance(shares, dict)
+    assert kernels["4"][1][1] > 2 * kernels["4"][0][0]
+    last = [masks[f"features.conv{position}.weight"] for position in (7, 8)]
+    assert shares["4"] == sum(int(mask.sum()) for mask in last) / sum(mask.numel() for mask in last)
 
 
 def test_zeros_of_a_sparsifier_go_and_nothing_else(tmp_path: Path) -> None:
