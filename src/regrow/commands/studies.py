@@ -215,6 +215,7 @@ def report_command(
     ],
     out: Folder = OUT,
     profile: Profile = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a page in Markdown, for documents.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Print the results of a study that has run, and write report.html and results.csv again."""
@@ -222,5 +223,10 @@ def report_command(
         from regrow import api
 
         results = api.open_results(study, out=out, profile=profile)
+        if markdown:
+            from regrow.report.markdown import markdown_page
+
+            typer.echo(markdown_page(results.content), nl=False)
+            return
         api.write_report(results.content, results.folder)
         _show(results, as_json)
