@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -91,7 +92,12 @@ def test_widths_are_taken_as_they_are_given() -> None:
             "features.conv1, which has 64 channels; found 65",
         ),
         ("vgg11", {"widths": "vgg16-a"}, "prune.widths", "is for vgg16, not for vgg11\n    There are none for vgg11"),
-        ("vgg16", {"widths": "resnet56-a"}, "prune.widths", "Designs for vgg16: vgg16-a."),
+        (
+            "vgg16",
+            {"widths": "resnet56-a"},
+            "prune.widths",
+            "is for resnet56 or resnet56-detached, not for vgg16\n    Designs for vgg16: vgg16-a, vgg16-float-mask.",
+        ),
         ("resnet20", {"stages": [0, 0, 0]}, "prune.stages", "leaves resnet20 as it is"),
         ("resnet20", {"skip": [2, 4, 6, 8, 10, 12, 14, 16, 18]}, "prune.fraction", "nothing would be removed"),
     ],
@@ -165,7 +171,11 @@ def test_one_number_a_group_is_taken_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("value", "key", "told"),
     [
-        ({"widths": "vgg16-a"}, "prune.widths", "designs are for networks of the zoo"),
+        (
+            {"widths": "vgg16-a"},
+            "prune.widths",
+            "the design 'vgg16-a' is for vgg16, not for timm:vit\n    There are none for timm:vit: use prune.fraction.",
+        ),
         ({"stages": [0.5]}, "prune.stages", "have no stages"),
         ({"skip": ["block.*"]}, "prune.skip", "`regrow plan --json` shows all"),
         ({"skip": ["*"]}, "prune.fraction", "nothing would be removed"),
@@ -176,3 +186,69 @@ def test_what_does_not_fit_a_network_from_elsewhere_is_told(value: dict[str, Any
         of_traced(**value)
     assert [fault.key for fault in error.value.faults] == [key]
     assert told in str(error.value)
+
+
+RESNET34 = NetworkSpec(
+    name="torchvision:resnet34", width=1.0, widths=(64, 64, 64), classes=1000, shape=(3, 224, 224), origin="torchvision"
+)
+
+
+def of_resnet34(channels: dict[str, int], design: str = "resnet34-a") -> tuple[int, ...]:
+    found = Prunable(
+        groups=tuple(
+            GroupInfo(name=name, position=position, stage=0, channels=count)
+            for position, (name, count) in enumerate(channels.items(), start=1)
+        )
+    )
+    dense = replace(RESNET34, widths=found.widths)
+    return target_widths(PruneSettings(method="l1", widths=design), dense, None, found)
+
+
+WHOLE = {
+    f"layer{stage}.{block}.conv1": width
+    for stage, width, blocks in [(1, 64, 3), (2, 128, 4), (3, 256, 6)]
+    for block in range(blocks)
+}
+
+
+def test_a_design_by_name_leaves_whole_what_it_does_not_name() -> None:
+    kept = of_resnet34({"conv1": 64, **WHOLE, "layer4.0.conv1": 512})
+    assert kept == (64, 64, 44, 44, 128, 89, 89, 128, 256, 179, 179, 179, 179, 256, 512)
+
+
+def test_a_design_by_name_follows_the_names_in_any_order() -> None:
+    turned = dict(reversed(WHOLE.items()))
+    assert of_resnet34(turned) == tuple(reversed(of_resnet34(WHOLE)))
+
+
+@pytest.mark.parametrize(
+    ("channels", "told"),
+    [
+        (
+            {name: width for name, width in WHOLE.items() if name != "layer2.1.conv1"},
+            "89 channels of layer2.1.conv1, which has none",
+        ),
+        (WHOLE | {"layer3.5.conv1": 128}, "256 channels of layer3.5.conv1, which has 128"),
+    ],
+)
+def test_a_network_that_was_built_otherwise_than_its_design_knows_is_refused(
+    channels: dict[str, int], told: str
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        of_resnet34(channels)
+
+
+def test_a_design_that_takes_a_few_channels_takes_as_many_at_every_width() -> None:
+    for width in (1.0, 0.5, 0.25):
+        network = dense("vgg16", width)
+        found = target_widths(PruneSettings(method="position", widths="vgg16-float-mask"), network, None)
+        real = target_widths(PruneSettings(method="l1", widths="vgg16-a"), network, None)
+        lost = [whole - kept for whole, kept in zip(network.widths, found, strict=True)]
+        assert lost == [2 * (kept < whole) for whole, kept in zip(network.widths, real, strict=True)]
+        assert sum(lost) == 14
+
+
+def test_a_group_of_two_channels_keeps_one_where_a_design_takes_two() -> None:
+    network = dense("resnet56", 0.1)
+    assert network.widths[0] == 2
+    assert target_widths(PruneSettings(method="position", widths="resnet56-float-mask"), network, None)[0] == 1

@@ -69,10 +69,7 @@ def foreign_faults(settings: PruneSettings, dense: NetworkSpec) -> list[Fault]:
     if not is_foreign(dense.name):
         return []
     if isinstance(settings.widths, str):
-        rule = f"designs are for networks of the zoo; found {settings.widths!r} for {dense.name}"
-        return [
-            _fault("prune.widths", rule, "Use prune.fraction, or one number for each group that `regrow plan` shows.")
-        ]
+        return design_faults(settings.widths, dense)
     if settings.guide is not None:
         rule = f"networks from elsewhere have no stages, and a guide has shares of stages; found one for {dense.name}"
         return [_fault("prune.guide", rule, "Use a network of `regrow list networks`, or another method.")]
@@ -104,19 +101,46 @@ def _single(settings: PruneSettings, fraction: float | None) -> float:
     raise AssertionError(f"say which of the fractions {settings.fractions} is meant")
 
 
-def _by_design(name: str, dense: NetworkSpec, groups: Sequence[GroupInfo]) -> tuple[int, ...]:
+def design_faults(name: str, dense: NetworkSpec) -> list[Fault]:
+    """A fault where a design is for another network; asked before a network from elsewhere is built. `UnknownNameError` for no design."""
     design = DESIGNS[name]
-    if design.network != dense.name:
-        fitting = ", ".join(known for known, row in DESIGNS.items() if row.network == dense.name)
-        hint = (
-            f"Designs for {dense.name}: {fitting}."
-            if fitting
-            else f"There are none for {dense.name}: use prune.fraction."
+    if dense.name in design.networks:
+        return []
+    fitting = ", ".join(known for known, row in DESIGNS.items() if dense.name in row.networks)
+    hint = (
+        f"Designs for {dense.name}: {fitting}." if fitting else f"There are none for {dense.name}: use prune.fraction."
+    )
+    rule = f"the design {name!r} is for {' or '.join(design.networks)}, not for {dense.name}"
+    return [_fault("prune.widths", rule, hint)]
+
+
+def _by_design(name: str, dense: NetworkSpec, groups: Sequence[GroupInfo]) -> tuple[int, ...]:
+    if faults := design_faults(name, dense):
+        raise ConfigError(faults=faults)
+    design = DESIGNS[name]
+    if design.named:
+        return _by_name(name, design, dense, groups)
+    if design.like:
+        pairs = zip(_by_design(design.like, dense, groups), groups, strict=True)
+        # A group that is narrower than that keeps its last channel, as every group does.
+        return tuple(
+            width if width == group.channels else max(1, group.channels - design.fewer) for width, group in pairs
         )
-        raise _wrong("prune.widths", f"the design {name!r} is for {design.network}, not for {dense.name}", hint)
     if design.widths:
         return _scaled_design(design, dense, groups)
     return _by_stage(design.stages, skipped_groups(design.skip, dense, groups), dense, groups)
+
+
+def _by_name(name: str, design: Design, dense: NetworkSpec, groups: Sequence[GroupInfo]) -> tuple[int, ...]:
+    """Of a network from elsewhere, whose code may be another version's than the one that the design was written for."""
+    channels, named = {group.name: group.channels for group in groups}, dict(design.named)
+    strange = [group for group, width in named.items() if not width <= channels.get(group, 0)]
+    if strange:
+        first = strange[0]
+        rule = f"the design {name!r} keeps {named[first]} channels of {first}, which has {channels.get(first, 'none')} in {dense.name}"
+        hint = "Leave network.options out, or write prune.widths as one number for each group that `regrow plan --json` shows."
+        raise _wrong("prune.widths", rule, hint)
+    return tuple(named.get(group.name, group.channels) for group in groups)
 
 
 def _scaled_design(design: Design, dense: NetworkSpec, groups: Sequence[GroupInfo]) -> tuple[int, ...]:
