@@ -39,7 +39,7 @@ def results(seeds: Sequence[int] = (0, 1), **more: Any) -> dict[str, Any]:
     drawn = {"method": "random-widths", "fraction": 0.5, "design": "50 % of macs"}
     widths = {0: [10, 10, 4], 1: [10, 8, 2]}
     kernel = {0: [[0.0] * 3, [0.0, 1.0, 0.0], [0.0] * 3], 1: [[0.5] * 3, [0.5, 1.0, 0.5], [0.5] * 3]}
-    rest = {"removed": [], "kept_weights": None}
+    rest: dict[str, Any] = {"removed": [], "kept_weights": None}
     return {
         "study": {"id": "5eed"},
         "networks": [
