@@ -17,6 +17,7 @@ from plotly.offline import get_plotlyjs
 from regrow.report.page import flat, page_html, together, tuning_grid, write_page
 from tests.report.browser import CHROMIUM, look
 from tests.report.example import ANSWER, TITLE, example
+from tests.report.published_example import beside
 
 ATTACK = "</title></script><script>pwned=1</script><img src=x onerror=pwned=1>\"'{{7*7}}"
 
@@ -342,3 +343,37 @@ def test_many_comparisons_stand_in_one_table_first() -> None:
 
 def test_few_comparisons_need_no_table_of_all(html: str) -> None:
     assert "All comparisons." not in html
+
+
+class TestBesideThePublishedNumbers:
+    def test_each_case_has_its_tables_and_figure(self) -> None:
+        outline = Outline(page_html(beside()))
+        assert "Beside the published numbers" in outline.text
+        assert "fine-tune 93.41 ± 0.12 (recalled) 5 40 93.00 ± 0.16 5 40" in outline.text
+        assert "−0.37 (−0.57 to −0.17) recalled −0.90 (−1.15 to −0.65) −0.53 (−0.81 to −0.25) agrees" in outline.text
+        assert [a["id"] for a in outline.all("div") if a.get("id", "").endswith("-published")] == ["f0c0-published"]
+
+    def test_the_protocols_differences_are_in_view(self) -> None:
+        outline = Outline(page_html(beside()))
+        assert "data set cifar10 cifar10-jpeg (JPEG pixels)" in outline.text
+
+    def test_a_study_without_a_known_table_has_no_such_part(self, outline: Outline) -> None:
+        assert "Beside the published numbers" not in outline.text
+        assert "Beside the published numbers" not in Outline(page_html(beside("table9"))).text
+
+    def test_every_table_has_a_caption(self) -> None:
+        outline = Outline(page_html(beside()))
+        assert len(outline.all("caption")) == len(outline.all("table"))
+
+    def test_a_table_that_a_stranger_names_is_only_a_name(self) -> None:
+        results = beside()
+        results["study"]["settings"]["published"] = ATTACK
+        assert len(Outline(page_html(results)).all("script")) == 3
+
+    @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium on the PATH")
+    def test_it_fits_a_phone_and_is_drawn(self, tmp_path: Path) -> None:
+        write_page(beside(network="resnet56", design="resnet56-b"), tmp_path / "report.html")
+        (measured,) = look(tmp_path / "report.html", 400)
+        assert measured["overflow"] <= 0
+        assert measured["wider"] == []
+        assert measured["drawn"] == measured["plots"]

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from regrow.report.tables import COLUMNS, print_plan, print_results, write_csv
 from tests.report.example import example
+from tests.report.published_example import beside
 
 PLAN: dict[str, Any] = {
     "study": {"name": "digits"},
@@ -106,6 +107,13 @@ def test_a_study_without_a_verdict_says_so() -> None:
     text = printed(print_results, example(seeds=1) | {"verdicts": []})
     assert text.startswith("No verdict")
     assert "–" in text
+
+
+def test_published_numbers_stand_below_the_arms_where_the_study_names_a_table() -> None:
+    text = printed(print_results, beside(), width=110)
+    assert text.index("beside the published numbers (Table 1") > text.index("training")
+    assert "−0.37 (−0.57 to −0.17) recalled" in text
+    assert "published" not in printed(print_results, example())
 
 
 def test_csv_has_one_row_a_run_sorted_and_unrounded(tmp_path: Path) -> None:

@@ -27,8 +27,11 @@ from regrow.report import words
 from regrow.report.case_figures import case_pictures
 from regrow.report.cases import Case, Family, Results, Row, arm_order, families, interval, mean, rows
 from regrow.report.contrast import numbers
-from regrow.report.drawing import MAX_POINTS, Picture
+from regrow.report.drawing import MAX_POINTS, Picture, drawn
 from regrow.report.figures import family_pictures
+from regrow.report.published import comparison_row
+from regrow.report.published_figures import published_picture
+from regrow.report.published_text import EXPLAINED, certainty, estimate, in_brackets, mean_and_spread, notes
 from regrow.report.sentences import (
     answer,
     compared,
@@ -72,7 +75,7 @@ def page_html(results: Results) -> str:
     """The page as text; the same results give the same text."""
     found = families(results)
     scale = _Scale.of(found)
-    sections = [_section(family, f"f{place}", scale) for place, family in enumerate(found)]
+    sections = [_section(results, family, f"f{place}", scale) for place, family in enumerate(found)]
     pictures = [picture for section in sections for picture in _pictures(section)]
     plotly, script = get_plotlyjs(), _script((_FOLDER / "page.js").read_text())
     context = {
@@ -110,7 +113,10 @@ def _environment() -> Environment:
     )
     environment.filters.update({name: getattr(words, name) for name in _FILTERS})
     environment.filters["together"] = together
-    environment.globals.update(known_arms=frozenset({"dense", *ARMS}))
+    environment.filters.update(
+        {one.__name__: one for one in (mean_and_spread, certainty, estimate, in_brackets, notes)}
+    )
+    environment.globals.update(known_arms=frozenset({"dense", *ARMS}), explained=EXPLAINED)
     return environment
 
 
@@ -137,7 +143,7 @@ class _Scale:
         return cls(most=most, reach=reach_of([case.verdict for case in every if case.verdict]))
 
 
-def _section(family: Family, prefix: str, scale: _Scale) -> dict[str, Any]:
+def _section(results: Results, family: Family, prefix: str, scale: _Scale) -> dict[str, Any]:
     """What the template needs to show one family."""
     return {
         "id": prefix,
@@ -145,13 +151,14 @@ def _section(family: Family, prefix: str, scale: _Scale) -> dict[str, Any]:
         "pictures": family_pictures(family, prefix),
         "others": words.listing([case.removed for case in family.cases[1:]]),
         "numbers": numbers([case.verdict or {} for case in family.cases]),
-        "cases": [_card(case, f"{prefix}c{place}", scale) for place, case in enumerate(family.cases)],
+        "cases": [_card(results, case, f"{prefix}c{place}", scale) for place, case in enumerate(family.cases)],
     }
 
 
-def _card(case: Case, prefix: str, scale: _Scale) -> dict[str, Any]:
+def _card(results: Results, case: Case, prefix: str, scale: _Scale) -> dict[str, Any]:
     """What the template needs to show one case."""
     said, finding = answer(case.verdict) if case.verdict else ("", "")
+    published = comparison_row(results, case)
     return {
         "id": prefix,
         "case": case,
@@ -168,8 +175,14 @@ def _card(case: Case, prefix: str, scale: _Scale) -> dict[str, Any]:
         "whiskers": whiskers(case.arms),
         "pruned": _right_after_pruning(case),
         "tuning": tuning_grid(case.tuning),
-        "pictures": case_pictures(case, prefix, scale.most),
+        "pictures": case_pictures(case, prefix, scale.most) | beside_pictures(published, f"{prefix}-published"),
+        "published": published,
     }
+
+
+def beside_pictures(published: Row | None, name: str) -> dict[str, Picture]:
+    """The figure of a case beside the published numbers, where there are some."""
+    return {} if published is None else drawn({"published": published_picture(published, name)})
 
 
 def _fewer(case: Case) -> float | None:

@@ -27,8 +27,11 @@ from regrow.published.tables import TABLES, Protocol
 from regrow.report.cases import Case, Results, cases
 from regrow.report.published_protocol import Ours, Settings, base_name, differences, is_data_set, part
 
-ORDER: Final = ("dense", "pruned", "ticket", "fine-tune", "scratch-b", "scratch-e")
-"""Of published arms; a difference is the earlier minus the later of two."""
+ORDER: Final = ("dense", "pruned", "ticket", "fine-tune", "scratch-e", "scratch-b")
+"""Of published arms."""
+
+DIFFERENCES: Final = ("pruned", "ticket", "fine-tune", "scratch-b", "scratch-e")
+"""A difference is the earlier minus the later of two of these; the first one is what its table is about."""
 
 STAND_INS: Final[Mapping[str, tuple[str, ...]]] = {
     "scratch-b": ("scratch-b", "scratch-b0", "scratch-b0-cap", "scratch-b1", "scratch-b-scaled"),
@@ -202,7 +205,7 @@ def _own_arm(arm: str, kind: Kind, ours: Ours) -> dict[str, Any] | None:
 def _difference_rows(theirs: Theirs, ours: Ours, data: str) -> list[dict[str, Any]]:
     """Every pair of pruned arms that was published and that we compared too."""
     rows = []
-    for a, b in combinations([arm for arm in theirs if arm != "dense"], 2):
+    for a, b in combinations([arm for arm in DIFFERENCES if arm in theirs], 2):
         published, own = _published_pair(theirs[a], theirs[b]), _own_pair(ours.arms.get(a), ours.arms.get(b), ours.case)
         if published is not None and own is not None:
             word, reasons = agreement(own, published, [*_smaller(a, b, ours, data), *_unsure(published)])
@@ -242,12 +245,15 @@ def _smaller(a: str, b: str, ours: Ours, data: str) -> list[str]:
     """In what our study is too small, or too different, to agree or disagree."""
     reasons = [] if is_data_set(ours.case.data, data) else [f"another data set ({ours.case.data})"]
     reasons += [f"reduced width ({ours.width:g})"] if ours.width < 1 else []
-    for arm in ("dense", a, b):
-        found = ours.case.find(ours.arms.get(arm, ""))
-        epochs = found.only("epochs") if found else None
-        if ratio_too_low(epochs, ours.lengths.get(arm)):
-            reasons.append(f"reduced epochs ({arm} {epochs:g} of {ours.lengths[arm]})")
-    return reasons
+    short = [words for arm in ("dense", a, b) if (words := _short(arm, ours))]
+    return [*reasons, f"reduced epochs ({', '.join(short)})"] if short else reasons
+
+
+def _short(arm: str, ours: Ours) -> str:
+    """Our epochs of the published ones, where they are fewer than half."""
+    found = ours.case.find(ours.arms.get(arm, ""))
+    epochs = found.only("epochs") if found else None
+    return f"{arm} {epochs:g} of {ours.lengths[arm]}" if ratio_too_low(epochs, ours.lengths.get(arm)) else ""
 
 
 def _unsure(published: Estimate) -> list[str]:

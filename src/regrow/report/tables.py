@@ -14,6 +14,7 @@ from rich.text import Text
 
 from regrow.files import write_atomic
 from regrow.report.cases import ArmSummary, Case, Results, cases, rows
+from regrow.report.published_text import print_published
 from regrow.report.sentences import time_against_macs
 from regrow.report.words import DASH, plural, quantity, rate, seconds, span
 
@@ -46,7 +47,8 @@ COLUMNS: Final = (
 
 
 def print_results(results: Results, console: Console) -> None:
-    """The verdicts first, one sentence each, then the arms of every case, then whether equal MACs were equal seconds.
+    """The verdicts first, one sentence each, then the arms of every case and whether equal MACs were equal seconds, then what the paper's
+    numbers beside them are.
 
     Nothing from the results is read as rich markup.
     """
@@ -65,6 +67,7 @@ def print_results(results: Results, console: Console) -> None:
         console.print(_arms_table(case))
         for sentence in time_against_macs(case)[:1]:
             console.print(Text(sentence, style="dim"))
+    print_published(results, console)
 
 
 def _arms_table(case: Case) -> Table:
