@@ -7,6 +7,7 @@ opened and no torch is imported: data sets and networks say their shapes in thei
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from typing import TYPE_CHECKING
 
 from regrow.config.faults import fault, key_of, twice
@@ -55,21 +56,17 @@ def networks_exist(study: Study) -> Iterator[Fault]:
 
 def prunings_are_meant_for_something(study: Study) -> Iterator[Fault]:
     """What a [[prune]] is kept to are networks and data sets of the study, and every network is pruned somehow."""
-    known = {
-        "networks": [one.name for one in study.network],
-        "datasets": [facts.label for _, facts in _all_facts(study)],
-    }
-    for i, prune in enumerate(study.prune):
-        for field, names in known.items():
-            for name in getattr(prune, field):
-                if name not in names:
-                    key = key_of("prune", i, study.prune, field)
-                    yield fault(key, f"the study has none called {show(name)}", did_you_mean(name, names))
-    for j, network in enumerate(study.network):
-        for label in known["datasets"]:
-            if not any(prune.meant_for(network.name, label) for prune in study.prune):
-                hint = "Add a [[prune]] for it, or leave the network out."
-                yield fault(key_of("network", j, study.network), f"no [[prune]] is meant for it on {label}", hint)
+    labels = [facts.label for _, facts in _all_facts(study)]
+    known = {"networks": [one.name for one in study.network], "datasets": labels}
+    kept = [(i, field, name) for i, one in enumerate(study.prune) for field in known for name in getattr(one, field)]
+    for i, field, name in kept:
+        if name not in known[field]:
+            rule, hint = f"the study has none called {show(name)}", did_you_mean(name, known[field])
+            yield fault(key_of("prune", i, study.prune, field), rule, hint)
+    for (j, network), label in product(enumerate(study.network), labels):
+        if not any(prune.meant_for(network.name, label) for prune in study.prune):
+            hint = "Add a [[prune]] for it, or leave the network out."
+            yield fault(key_of("network", j, study.network), f"no [[prune]] is meant for it on {label}", hint)
 
 
 def prunings_exist(study: Study) -> Iterator[Fault]:

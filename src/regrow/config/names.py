@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,10 +103,11 @@ def between_names(study: Study) -> Iterator[Fault]:
         "variant": [one.name for one in study.variant],
         "method": [method for prune in study.prune for method in prune.methods],
     }
-    for i, between in enumerate(study.between):
-        for place, side in (("first", between.first), ("second", between.second)):
-            for field, names in known.items():
-                name = getattr(side, field)
-                if name is not None and name not in names:
-                    key = key_of("between", i, study.between, f"{place}.{field}")
-                    yield fault(key, f"this study has no {field} {show(name)}", did_you_mean(name, names))
+    sides = [
+        (i, place, getattr(between, place)) for i, between in enumerate(study.between) for place in ("first", "second")
+    ]
+    for (i, place, side), (field, names) in product(sides, known.items()):
+        name = getattr(side, field)
+        if name is not None and name not in names:
+            key = key_of("between", i, study.between, f"{place}.{field}")
+            yield fault(key, f"this study has no {field} {show(name)}", did_you_mean(name, names))
