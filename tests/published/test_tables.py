@@ -38,6 +38,12 @@ def test_later_entries_override_earlier_ones_for_their_networks_only() -> None:
     assert TABLES["table6"].protocol("imagenet", "torchvision:resnet50").fine_tune_epochs == 10
 
 
+def test_networks_that_others_fine_tuned_have_no_fine_tuning_here() -> None:
+    for table, network in (("table2", "torchvision:resnet50"), ("table5", "torchvision:resnet50")):
+        protocol = TABLES[table].protocol("imagenet", network)
+        assert (protocol.fine_tune_epochs, protocol.fine_tune_lr) == (None, None)
+
+
 def test_how_long_masks_were_trained_from_scratch_is_not_established() -> None:
     assert TABLES["table6"].protocol("cifar10", "vgg19").convention is None
     assert TABLES["table1"].protocol("cifar10", "vgg16").convention == "B0"

@@ -72,6 +72,12 @@ class TestMatching:
         assert row_of(beside("table4", **table4, data="cifar10-jpeg"))["published_data"] == "cifar10"
         assert row_of(beside("table4", **table4, data="digits"))["published_data"] == "cifar10"
 
+    def test_tickets_are_laid_beside_those_of_the_same_learning_rate_only(self) -> None:
+        results = beside("table8", network="resnet56", design="resnet56-a")
+        assert arm(row_of(results), "ticket")["theirs"]["mean"] == 92.72
+        results["study"]["settings"]["train"]["lr"] = 0.01
+        assert comparison_rows(results) == []
+
     def test_a_narrow_network_and_one_with_options_are_still_that_network(self) -> None:
         assert row_of(beside(network="vgg16 x0.125 norm_scale=1"))["network"] == "vgg16 x0.125 norm_scale=1"
 

@@ -127,20 +127,23 @@ class TestTerminal:
 
     def test_reasons_stand_below_it_once(self) -> None:
         said = " ".join(printed(beside(network="vgg16 x0.25")).split())
-        assert said.count("reduced width (0.25)") == 1
+        assert said.count("cannot tell, since reduced width; the published interval includes 0.") == 1
         assert "the protocols differ in data set, training images" in said
 
     def test_nothing_is_printed_where_nothing_matches(self) -> None:
         assert printed(example()) == ""
 
     def test_nothing_is_read_as_markup(self) -> None:
-        assert "[bold]x" in printed(beside(data="[bold]x"), width=400)
+        results = beside()
+        for row in [*results["runs"], *results["pairs"], *results["architectures"]]:
+            row["variant"] = "[bold]x"
+        assert "vgg16-a [bold]x: the protocols differ" in printed(results, width=400)
 
 
 class TestParts:
     def test_reasons_are_told_once_each(self) -> None:
         (row,) = comparison_rows(beside(data="digits"))
-        assert reasons(row) == "another data set (digits); the published interval includes 0"
+        assert reasons(row) == "another data set; the published interval includes 0"
 
     def test_notes_of_numbers_name_their_arm(self) -> None:
         photos = {"network": "torchvision:resnet50", "method": "thinet", "fraction": 0.5, "data": "photos"}

@@ -65,6 +65,8 @@ class Published:
     source: str
     protocols: tuple[Mapping[str, Any], ...]
     remarks: tuple[Mapping[str, Any], ...]
+    only: tuple[str, ...] = ()
+    """Keys of [train] in which a study must be as the protocol to be laid beside the table."""
 
     @property
     def summary(self) -> str:
@@ -107,6 +109,7 @@ TABLES: Final[Table[Published]] = Table(
             source=entry["source"],
             protocols=tuple(entry["protocols"]),
             remarks=tuple(entry.get("remarks", ())),
+            only=tuple(entry.get("only", ())),
         )
         for name, entry in _FILE["tables"].items()
     },

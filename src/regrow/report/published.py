@@ -72,12 +72,14 @@ def comparison_row(results: Results, case: Case) -> dict[str, Any] | None:
     table, theirs = TABLES[name], _by_arm(found)
     protocol = table.protocol(data, network)
     ours = _ours(results, case, theirs, protocol)
+    if any(ours.train.get(key) != getattr(protocol, key) for key in table.only):
+        return None
     unit = _unit(theirs)
     return {
         "table": name,
         "title": table.title,
         "source": table.source,
-        **{key: getattr(case, key) for key in ("network", "data", "method", "fraction", "design")},
+        **{key: getattr(case, key) for key in ("network", "data", "variant", "method", "fraction", "design")},
         "published_data": data,
         "unit": unit,
         "arms": [_arm_row(arm, theirs, unit, ours) for arm in theirs],
@@ -136,7 +138,7 @@ def _ours(results: Results, case: Case, theirs: Theirs, protocol: Protocol) -> O
     known |= {arm: one.epochs for arm, kinds in theirs.items() for one in kinds.values() if one.epochs is not None}
     return Ours(
         case=case,
-        settings=settings_of(results, getattr(case, "variant", "")),
+        settings=settings_of(results, case.variant),
         arms=arms,
         scratch=_budget(arms["scratch-b"], case) if "scratch-b" in arms else None,
         lengths={arm: known[arm] for arm in theirs if arm in known},

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from regrow.report.cases import Results
 from regrow.report.published import comparison_rows
+from regrow.report.published_protocol import base_name
 from regrow.report.words import DASH, listing, points, points_span
 
 Row = Mapping[str, Any]
@@ -74,16 +75,31 @@ def estimate(side: Row) -> str:
 
 def beside(row: Row) -> str:
     """What stands beside what: a heading for one case."""
-    return f"{row['network']} on {row['data']}, {row['method']}, {row['design']}, beside {row['title']}"
+    case = ", ".join(filter(None, (row["method"], row["design"], row["variant"])))
+    return f"{row['network']} on {row['data']}, {case}, beside {row['title']}"
+
+
+def name_of(row: Row) -> str:
+    """What tells the cases of one study apart, shortly: network, design and recipe.
+
+    >>> name_of({"network": "vgg16 x0.5", "design": "vgg16-a", "variant": ""})
+    'vgg16-a'
+    >>> name_of({"network": "vgg19", "design": "80 %", "variant": "long"})
+    'vgg19 80 % long'
+    """
+    network = base_name(row["network"])
+    return " ".join(
+        filter(None, ("" if row["design"].startswith(f"{network}-") else network, row["design"], row["variant"]))
+    )
 
 
 def differing(row: Row) -> str:
-    """In what the protocols differ, by name.
+    """In what the protocols differ, by name, each once.
 
-    >>> differing({"protocol": [{"what": "batch", "theirs": "64", "ours": "128"}, {"what": "precision"}]})
-    'batch and precision'
+    >>> differing({"protocol": [{"what": "batch"}, {"what": "epochs, dense"}, {"what": "epochs, fine-tune"}]})
+    'batch and epochs'
     """
-    return listing([line["what"] for line in row["protocol"]])
+    return listing(list(dict.fromkeys(line["what"].partition(",")[0] for line in row["protocol"])))
 
 
 def notes(row: Row) -> list[str]:
@@ -93,8 +109,9 @@ def notes(row: Row) -> list[str]:
 
 
 def reasons(row: Row) -> str:
-    """Why not all differences of a row can be told to agree or not, each reason once."""
-    return "; ".join(dict.fromkeys(reason for one in row["differences"] for reason in one["reasons"]))
+    """Why not all differences of a row can be told to agree or not: each reason once, without its numbers."""
+    found = [reason for one in row["differences"] for reason in one["reasons"]]
+    return "; ".join(dict.fromkeys(reason.partition(" (")[0] for reason in found))
 
 
 def print_published(results: Results, console: Console) -> None:
@@ -106,8 +123,8 @@ def print_published(results: Results, console: Console) -> None:
     console.print(_table(found))
     for row in found:
         if said := reasons(row):
-            console.print(Text(f"{row['design']}: {said}.", style="dim"))
-        console.print(Text(f"{row['design']}: the protocols differ in {differing(row)}.", style="dim"))
+            console.print(Text(f"{name_of(row)}: cannot tell, since {said}.", style="dim"))
+        console.print(Text(f"{name_of(row)}: the protocols differ in {differing(row)}.", style="dim"))
 
 
 def _table(found: Sequence[Row]) -> Table:
@@ -119,14 +136,14 @@ def _table(found: Sequence[Row]) -> Table:
         box=None,
         padding=(0, 1, 0, 0),
     )
-    for header in ("removed", "difference"):
+    for header in ("network", "difference"):
         table.add_column(header, overflow="fold")
     for header, side in (("published", "right"), ("", "left"), ("ours", "right"), ("", "left")):
         table.add_column(header, justify=cast(JustifyMethod, side), overflow="fold")
     for row in found:
         for one in row["differences"]:
             published = (estimate(one["theirs"]), MARKED[one["theirs"]["mark"]])
-            cells = (row["design"], f"{one['a']} − {one['b']}", *published, estimate(one["ours"]), one["word"])
+            cells = (name_of(row), f"{one['a']} − {one['b']}", *published, estimate(one["ours"]), one["word"])
             table.add_row(*(Text(str(cell)) for cell in cells))
     return table
 
