@@ -81,6 +81,8 @@ def test_widths_by_a_guide_are_computed_and_the_guide_is_part_of_what_is_asked(t
     one = wanted(prune, "guided", 0.5, tmp_path)
     assert (one.named_widths, one.computed_widths, one.automatic) == (False, True, False)
     assert one.identity == {"guide": of_channels(1.0, 0.5).to_json()} == one.guidance
+    assert one.guide_source is not None
+    assert (one.guide_source["network"], one.guide_source["digest"]) == ("vgg16", of_channels(1.0, 0.5).digest)
     assert one.amount() == {"remove": "channels", "of": "macs", "fraction": 0.5, "scope": "group"}
     write_guide(tmp_path / "guide.json", of_channels(1.0, 0.4))
     assert wanted(prune, "guided", 0.5, tmp_path).identity != one.identity

@@ -115,6 +115,11 @@ class Wanted:
         """The content of the guide, where there is one; part of the identity of every stage that rests on it."""
         return {"guide": self.guide.to_json()} if self.guide is not None else {}
 
+    @property
+    def guide_source(self) -> dict[str, Any] | None:
+        """Where the guide's numbers were found, for reports; None where there is no guide."""
+        return None if self.guide is None else {**self.guide.to_json()["source"], "digest": self.guide.digest}
+
     def amount(self) -> dict[str, Any]:
         """How much goes, where the study does not name the widths; part of the prune stage's identity."""
         said: dict[str, Any] = {"remove": self.removes, "of": self.of, "fraction": self.fraction}

@@ -160,6 +160,7 @@ class Collector:
             "nominal_params": shape.nominal_params,
             "kept_weights": shape.kept,
             "replaces_dense": case.comparison.wanted.replaces_dense,
+            "guide": case.comparison.wanted.guide_source,
             "peak_activation_bytes": counted.get("peak_activation_bytes"),
             "notes": [*counted.get("notes", []), *self._pruning_notes(case)],
             "scratch_epochs": dict(case.epochs),
