@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from regrow.commands.guide import guide_command
+from regrow.commands.detection import detect_command
 from regrow.commands.latency import latency_command
 from regrow.commands.pruning import prune_command
 from regrow.commands.studies import check_command, list_command, plan_command, report_command, run_command
@@ -56,3 +57,4 @@ app.command("report")(report_command)
 app.command("guide")(guide_command)
 app.command("prune")(prune_command)
 app.command("latency")(latency_command)
+app.command("detect")(detect_command)
