@@ -131,3 +131,4 @@ def test_names_of_networks_are_taken_apart() -> None:
 def test_an_encoding_of_a_data_set_is_that_data_set() -> None:
     assert is_data_set("cifar10-jpeg", "cifar10")
     assert not is_data_set("cifar100-jpeg", "cifar10")
+    assert not is_data_set("imagenet-100", "imagenet")

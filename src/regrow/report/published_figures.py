@@ -37,7 +37,7 @@ def published_picture(row: Row, name: str) -> Picture:
     figure.update_xaxes(range=list(reach))
     return Picture(
         name=name,
-        title="Change of every arm, published and ours" if change else "Accuracy of every arm, published and ours",
+        title=f"{row['design']}: {'change' if change else 'accuracy'} of every arm, published and ours",
         caption="Of each arm the published mean above (diamond) and ours below (circle), with one standard deviation over runs to each "
         "side. Hollow diamonds are recalled, filled ones were read; the protocols differ as the list says.",
         alt=f"{row['title']}: " + "; ".join(_in_words(one, row["unit"]) for one in arms) + ".",
@@ -66,11 +66,11 @@ def _traces(one: Row, level: float, unit: str, reach: tuple[float, float]) -> li
 
 
 def _mark(arm: str, side: Row, level: float, tip: str, *, symbol: str) -> dict[str, Any]:
-    spread = [side["std"] or 0.0]
+    spread = {"type": "data", "array": rounded([side["std"]]), "thickness": 1.5, "width": 4, "color": colour(arm)}
     return {
         "x": rounded([side["mean"]]),
         "y": [level],
-        "error_x": {"type": "data", "array": rounded(spread), "thickness": 1.5, "width": 4, "color": colour(arm)},
+        "error_x": None if side["std"] is None else spread,
         "mode": "markers",
         "marker": {"color": colour(arm), "size": 11, "symbol": symbol, "line": {"color": colour(arm), "width": 2}},
         "customdata": [plain(tip)],
