@@ -14,7 +14,6 @@ from rich.text import Text
 
 from regrow.files import write_atomic
 from regrow.report.cases import ArmSummary, Case, Results, cases, rows
-from regrow.report.published_text import print_published
 from regrow.report.sentences import time_against_macs
 from regrow.report.words import DASH, plural, quantity, rate, seconds, span
 
@@ -67,6 +66,8 @@ def print_results(results: Results, console: Console) -> None:
         console.print(_arms_table(case))
         for sentence in time_against_macs(case)[:1]:
             console.print(Text(sentence, style="dim"))
+    from regrow.report.published_text import print_published  # loads scipy, which a plan does without
+
     print_published(results, console)
 
 
