@@ -65,6 +65,25 @@ def test_designs_are_compared_in_an_arm_from_fresh_weights_each_once_and_in_orde
     ]
 
 
+def test_a_design_asked_for_in_two_ways_has_two_lines() -> None:
+    made = results("l1", "slimming", fractions=[0.3, 0.5])
+    for row in (*made["architectures"], *made["runs"], *made["verdicts"]):
+        if row["method"] == "slimming":
+            row["design"] = "30 % of macs" if row["fraction"] == 0.3 else "50 % of params"
+    (found,) = searches(made)
+    assert [point.label for point in found["points"]] == [
+        "uniform",
+        "uniform",
+        "automatic (slimming), of macs",
+        "automatic (slimming), of params",
+    ]
+
+
+def test_where_several_methods_are_uniform_l1_stands_for_them() -> None:
+    (found,) = searches(results("fpgm", "l1", "l2", "slimming"))
+    assert [point.case.method for point in found["points"]] == ["l1", "slimming"]
+
+
 @pytest.mark.parametrize("what", ["params", "macs"])
 def test_figures_draw_every_design_at_its_cost_with_its_interval(what: str) -> None:
     (found,) = searches(results("l1", "slimming", "random-widths", fractions=[0.3, 0.5]))

@@ -8,7 +8,7 @@ from fresh weights, so nothing but the architecture differs. As in Fig. 3, 4 and
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import plotly.graph_objects as go
@@ -45,13 +45,8 @@ class Point:
     case: Case
     arm: ArmSummary
 
-    @property
-    def label(self) -> str:
-        """The design with the method that found it."""
-        if self.design == "automatic":
-            return f"automatic ({self.case.method})"
-        guide = self.case.architecture.get("guide") or {}
-        return f"transferred from {guide.get('network')}" if self.design == "transferred" else self.design
+    label: str
+    """The design with the method that found it, and with what was asked for where that differs within the design."""
 
     def cost(self, what: str) -> float | None:
         """MACs or parameters, those of kept weights where single weights were masked; mean over seeds."""
@@ -109,15 +104,40 @@ def design_of(case: Case) -> str:
 def _points(group: Sequence[Case], arm: str) -> list[Point]:
     """Every design once: uniform widths do not depend on the method that chose channels, and fresh weights forget it."""
     found, seen = list[Point](), set[str]()
-    for case in group:
+    for case in sorted(
+        group, key=lambda case: case.method != "l1"
+    ):  # what the 2 x 2 tables call uniform, where there is a choice
         summary, design = case.find(arm), design_of(case)
         widths = str(case.architecture.get("widths")) if design == "uniform" and not case.masked else ""
         if summary is None or summary.accuracy is None or not design or (widths and widths in seen):
             continue
         seen.add(widths)
-        found.append(Point(design=design, case=case, arm=summary))
+        found.append(Point(design=design, case=case, arm=summary, label=_label(design, case)))
     order = list(DESIGNS)
-    return sorted(found, key=lambda point: (order.index(point.design), point.label, point.case.fraction or 0.0))
+    told = _told_apart(found)
+    return sorted(told, key=lambda point: (order.index(point.design), point.label, point.case.fraction or 0.0))
+
+
+def _label(design: str, case: Case) -> str:
+    guide = case.architecture.get("guide") or {}
+    more = {"automatic": f" ({case.method})", "transferred": f" from {guide.get('network')}, {guide.get('data')}"}
+    return design + more.get(design, "")
+
+
+def _told_apart(points: Sequence[Point]) -> list[Point]:
+    """The points; of one design that was asked for in several ways (a share of MACs, of parameters), each way under its own label."""
+    ways: dict[str, set[str]] = {}
+    for point in points:
+        ways.setdefault(point.label, set()).add(_way(point))
+    return [
+        replace(point, label=f"{point.label}, {_way(point)}") if len(ways[point.label]) > 1 else point
+        for point in points
+    ]
+
+
+def _way(point: Point) -> str:
+    """What a design says besides its fraction: `of macs`."""
+    return point.case.design.partition(" %")[2].strip() or "of channels"
 
 
 def _pictures(points: Sequence[Point], prefix: str, arm: str) -> dict[str, Picture]:
