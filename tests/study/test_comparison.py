@@ -6,7 +6,9 @@ from pathlib import Path
 
 from regrow.config.load import load_study
 from regrow.config.study import Study
+from regrow.pruning.guide import write_guide
 from regrow.study.comparison import Comparison, comparisons
+from tests.pruning.guides import of_channels
 from tests.study.conftest import write_tiny
 
 
@@ -65,3 +67,16 @@ def test_what_stays_whole_is_named_by_group_however_it_was_meant(tmp_path: Path)
         "by pattern": ("features.conv1",),
         "tensors": ("features.conv1.*",),
     }
+
+
+def test_designs_by_different_guides_are_told_apart_and_their_widths_wait_for_the_count(tmp_path: Path) -> None:
+    for name, share in (("a", 0.5), ("b", 0.4)):
+        write_guide(tmp_path / f"{name}.json", of_channels(1.0, 1.0, 1.0, share, share))
+    path = write_tiny(tmp_path)
+    table = '\n[[prune]]\nmethod = "guided"\nguide = "{}.json"\nof = "macs"\n'
+    before, _, after = path.read_text().partition('[prune]\nmethod = "l1"\nfraction = 0.5\n')
+    path.write_text(before + table.format("a") + table.format("b") + after)
+    found = list(comparisons(load_study(str(path), [])))
+    first = of_channels(1.0, 1.0, 1.0, 0.5, 0.5).digest[:6]
+    assert found[0].design == f"50 % of macs guide {first}" != found[1].design
+    assert [one.pruned for one in found] == [None, None]

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from regrow.config.load import load_study
+from regrow.pruning.guide import write_guide
 from regrow.study.comparison import comparisons
 from regrow.study.looks import look_number, question, questions
 from regrow.study.store import Store
+from tests.pruning.guides import of_channels
 from tests.study.conftest import write_tiny
 
 
@@ -52,3 +54,12 @@ def test_looks_are_counted_by_what_was_seen(tmp_path: Path) -> None:
     assert look_number(store, name, larger) == 2
     store.record_look(name, larger)
     assert look_number(store, name, look) == 1, "seeing it again later does not change what was seen first"
+
+
+def test_another_guide_is_another_question_and_another_path_is_not(tmp_path: Path) -> None:
+    names = []
+    for name, share in (("a", 0.5), ("b", 0.5), ("c", 0.4)):
+        write_guide(tmp_path / f"{name}.json", of_channels(1.0, 1.0, 1.0, share, share))
+        guide = f'guide="{tmp_path / name}.json"'
+        names.append(looked(tmp_path, f'prune={{method="guided", of="macs", fraction=0.5, {guide}}}')[0])
+    assert names[0] == names[1] != names[2]
