@@ -122,7 +122,7 @@ def _data_set(known: Sequence[str], case: Case) -> str:
     """Of the published data sets ours itself, else one with as many classes, else the first."""
     same = [name for name in known if is_data_set(case.data, name)]
     classes = {"cifar10": 10, "cifar100": 100, "imagenet": 1000}
-    alike = [name for name in known if classes[name] == case.dataset.get("classes")]
+    alike = [name for name in known if classes.get(name) == case.dataset.get("classes", 0)]
     return [*same, *alike, *known][0]
 
 
