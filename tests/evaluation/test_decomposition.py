@@ -87,6 +87,13 @@ def test_intervals_are_those_of_the_paired_t_test(effect: str) -> None:
     assert table.effects[effect].interval == pytest.approx((expected.low, expected.high))
 
 
+def test_no_interval_is_narrower_than_one_test_image_allows() -> None:
+    (table,) = decompose({**results(BY_HAND), "data": [{"data": "digits", "test": 200}]})
+    # one of 200 images is 0.5 points; of two seeds: 12.706 * 0.5 / sqrt(2) = 4.492
+    assert table.effects["interaction"].interval == pytest.approx((2 - 4.492, 2 + 4.492), abs=1e-3)
+    assert table.effects["weights"].interval == pytest.approx((1.5 - 6.353, 1.5 + 6.353), abs=1e-3)
+
+
 def test_only_seeds_with_all_four_runs_count_and_one_seed_has_no_interval() -> None:
     (table,) = decompose(results({key: value for key, value in BY_HAND.items() if key != (1, "UF")}))
     assert (table.seeds, table.effects["weights"].interval) == ((0,), None)

@@ -11,8 +11,8 @@ Two comparisons of one study and two arms make a 2 x 2 table of test accuracies,
     interaction     (FI - FF) - (UI - UF)           how much more inheriting is worth where the widths were found
 
 and four simple effects, each along one edge of the table. Every number is a mean over seeds of that seed's own difference, with Student's
-95 % interval; what n images of a test set can resolve is not counted in, so what shall be decided is declared as a contrast before the
-run (`[[between]]`). Both architectures must cost the same, in MACs or in parameters, or the effect of the architecture would be one of
+95 % interval, whose standard deviation is never taken to be below one test image. What the images of the test set can resolve is not
+counted in any further, so what shall be decided is declared as a contrast before the run (`[[between]]`). Both architectures must cost the same, in MACs or in parameters, or the effect of the architecture would be one of
 size. A method that trains its own network (slimming) inherits from that one and not from the dense network: then "weights" holds the
 method's own training too.
 
@@ -23,10 +23,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any, Final
 
-from regrow.evaluation.statistics import Interval, mean_interval
+from regrow.evaluation.statistics import Interval, critical
 
 Row = Mapping[str, Any]
 
@@ -114,7 +114,8 @@ def decompose(
         runs = [_by_seed(results, key, arm) for key in (one, other) for arm in arms]
         seeds = tuple(sorted(set.intersection(*map(set, runs))))
         if equal and seeds:
-            tables.append(_table(one, other, equal, arms, seeds, runs))
+            image = _image(results, one[1])
+            tables.append(_table(one, other, equal, arms, seeds, runs, image))
     return tables
 
 
@@ -152,6 +153,12 @@ def _by_seed(results: Mapping[str, Any], key: Key, arm: str) -> dict[int, float]
     return {int(row["seed"]): float(row["test_accuracy"]) for row in rows}
 
 
+def _image(results: Mapping[str, Any], data: str) -> float:
+    """Percentage points that one test image is; 0 where the results do not say how many there are."""
+    counts = [row["test"] for row in results.get("data", ()) if row["data"] == data and row.get("test")]
+    return 100 / counts[0] if counts else 0.0
+
+
 def _table(
     one: Key,
     other: Key,
@@ -159,10 +166,11 @@ def _table(
     arms: tuple[str, str],
     seeds: tuple[int, ...],
     runs: Sequence[Mapping[int, float]],
+    image: float,
 ) -> Decomposition:
     network, data, variant, fraction = one[:4]
     effects = {
-        name: _estimate([sum(w * run[seed] for w, run in zip(weights, runs, strict=True)) for seed in seeds])
+        name: _estimate([sum(w * run[seed] for w, run in zip(weights, runs, strict=True)) for seed in seeds], image)
         for name, weights in EFFECTS.items()
     }
     return Decomposition(
@@ -176,10 +184,15 @@ def _table(
         inherited=arms[0],
         fresh=arms[1],
         seeds=seeds,
-        cells={name: _estimate([run[seed] for seed in seeds]) for name, run in zip(_CELLS, runs, strict=True)},
+        cells={name: _estimate([run[seed] for seed in seeds], image) for name, run in zip(_CELLS, runs, strict=True)},
         effects=effects,
     )
 
 
-def _estimate(values: Sequence[float]) -> Estimate:
-    return Estimate(mean=fmean(values), interval=mean_interval(values) if len(values) > 1 else None, n=len(values))
+def _estimate(values: Sequence[float], image: float) -> Estimate:
+    """Mean and interval; equal values of a few seeds are no proof that they would always be equal."""
+    n, middle = len(values), fmean(values)
+    if n < 2:
+        return Estimate(mean=middle, interval=None, n=n)
+    half = float(critical(0.95, n - 1, n)) * max(stdev(values), image) / n**0.5
+    return Estimate(mean=middle, interval=(middle - half, middle + half), n=n)
