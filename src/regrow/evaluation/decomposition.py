@@ -12,9 +12,9 @@ Two comparisons of one study and two arms make a 2 x 2 table of test accuracies,
 
 and four simple effects, each along one edge of the table. Every number is a mean over seeds of that seed's own difference, with Student's
 95 % interval, whose standard deviation is never taken to be below one test image. What the images of the test set can resolve is not
-counted in any further, so what shall be decided is declared as a contrast before the run (`[[between]]`). Both architectures must cost the same, in MACs or in parameters, or the effect of the architecture would be one of
-size. A method that trains its own network (slimming) inherits from that one and not from the dense network: then "weights" holds the
-method's own training too.
+counted in any further, so what shall be decided is declared as a contrast before the run (`[[between]]`). Both architectures must cost
+the same, in MACs or in parameters, or the effect of the architecture would be one of size. A method that trains its own network
+(slimming) inherits from that one and not from the dense network: then "weights" holds the method's own training too.
 
 Units: percentage points of test accuracy.
 """
