@@ -139,6 +139,7 @@ TITLES: Final = {
     "designs": "Designs: predefined widths",
     "arms": "Arms",
     "conventions": "Budget conventions",
+    "published": "Published tables",
     "studies": "Packaged studies",
 }
 """Headings, by kind of list."""
@@ -152,6 +153,7 @@ SHOWN: Final[dict[str, tuple[str, ...]]] = {
     "designs": ("network", "widths", "stages", "skip", "source"),
     "arms": ("network", "weights", "init", "channels", "budget", "schedule", "needs", "control", "source"),
     "conventions": ("formula", "counts", "macs", "cap", "source"),
+    "published": ("source",),
     "studies": (),
 }
 """Columns beside name and summary."""
@@ -256,7 +258,7 @@ def design_macs(name: str) -> tuple[int, int]:
 # ---- the command line
 
 
-COMMANDS: Final = ("list", "check", "plan", "run", "report", "prune", "latency")
+COMMANDS: Final = ("list", "check", "plan", "run", "report", "guide", "detect", "prune", "latency")
 """In the order in which a person meets them; `regrow --help` lists them all."""
 
 

@@ -7,7 +7,7 @@ import pytest
 from regrow.config import names
 from regrow.errors import Fault
 
-from .cases import study
+from .cases import study, told
 
 WRONG = [
     (names.arm_names, {"arms": ["retrain", "scratch_b"]}, 'arms: no arm is called "scratch_b"', "scratch-b"),
@@ -92,3 +92,9 @@ def test_an_empty_list_of_methods_is_told() -> None:
 def test_the_second_of_two_tables_is_named() -> None:
     (fault,) = names.network_names(study(network=[{"name": "vgg11"}, {"name": "vg16"}]))
     assert fault.key == "network #2.name"
+
+
+def test_a_published_table_is_a_row_of_the_list() -> None:
+    assert told(published="table1") == []
+    faults = told(published="tabel1")
+    assert len(faults) == 1 and faults[0].startswith("published: no published table is called") and "table1" in faults[0]

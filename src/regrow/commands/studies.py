@@ -40,7 +40,7 @@ KindName = Annotated[
     str,
     typer.Argument(
         metavar="KIND",
-        help="networks, sources, data, methods, method-sources, designs, arms, conventions or studies.",
+        help="networks, sources, data, methods, method-sources, designs, arms, conventions, published or studies.",
         autocompletion=_complete_kind,
     ),
 ]

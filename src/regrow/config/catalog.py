@@ -42,6 +42,10 @@ KINDS: Final[Table[Kind]] = Table(
         "conventions": Kind(
             summary="budgets of scratch-b, for retrain.convention", table="regrow.retraining.conventions:CONVENTIONS"
         ),
+        "published": Kind(
+            summary="published tables that a study's numbers can stand beside, for published",
+            table="regrow.published.tables:TABLES",
+        ),
         "studies": Kind(summary="packaged studies, for regrow run", table="regrow.config.packaged:STUDIES"),
     },
 )

@@ -89,6 +89,13 @@ def convention_name(study: Study) -> Iterator[Fault]:
     return unknown("retrain.convention", "conventions", study.retrain.convention, "convention")
 
 
+def published_name(study: Study) -> Iterator[Fault]:
+    """The published table, where one is named, is a row of the list."""
+    if not study.published:
+        return iter(())
+    return unknown("published", "published", study.published, "published table")
+
+
 def design_names(study: Study) -> Iterator[Fault]:
     """Widths given as a word are a row of the table of designs."""
     for i, prune in enumerate(study.prune):

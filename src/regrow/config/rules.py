@@ -263,6 +263,7 @@ RULES: Final = (
     Rule(("prune.method",), names.method_names),
     Rule(("prune.widths",), names.design_names),
     Rule(("retrain.convention",), names.convention_name),
+    Rule(("published",), names.published_name),
     Rule(("between", "variant", "prune", "arms"), names.between_names),
     Rule(("name",), name_is_free),
     Rule(("seeds",), seeds_differ),

@@ -39,9 +39,6 @@ DEFAULT_ARMS: Final = ("fine-tune", "lr-rewind", "retrain", "scratch-e", "scratc
 OPTIONAL: Final = ("variant", "between", "analyses", "published")
 """Left out of a study's settings where empty, so that studies without them keep the identity that they had before."""
 
-SHOWN: Final = frozenset({"between", "analyses", "published"})
-"""Fields that ask more of the same networks: they change no training."""
-
 TITLES: Final = frozenset({"name", "title", "description"})
 """Fields that name a study and change nothing in it."""
 
@@ -127,7 +124,7 @@ class Study(Settings):
     """Rows of `regrow list analyses`: what is measured of the trained networks besides their accuracy."""
 
     published: str = ""
-    """Which published table stands beside the study's own numbers."""
+    """A row of `regrow list published`: the table whose numbers stand beside the study's own."""
 
     _file: str = PrivateAttr(default="")
     _folder: Path | None = PrivateAttr(default=None)
