@@ -112,7 +112,7 @@ def test_help_says_what_is_taken_unless_given() -> None:
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal that only POSIX systems have")
 def test_killed_in_between_it_goes_on_with_the_first_detector_that_is_not_finished(done: Finished) -> None:
     rows = done.out / "shapes" / "detection" / "rows"
-    recipe = ["--lr", "0.003", "--quiet", "--json", "--out", str(done.out), *SHORT]
+    recipe = ["--lr", "0.003", "--arms", "fine-tune,scratch-e", "--quiet", "--json", "--out", str(done.out), *SHORT]
     command = [sys.executable, "-m", "regrow", "detect", str(done.file), "--root", str(done.file.parent / "voc")]
     before = set(rows.glob("*.json"))
     with subprocess.Popen(
@@ -128,11 +128,11 @@ def test_killed_in_between_it_goes_on_with_the_first_detector_that_is_not_finish
         process.send_signal(signal.SIGKILL)
         process.wait(timeout=10)
     kept = {path: path.stat().st_mtime_ns for path in set(rows.glob("*.json")) - before}
-    assert 1 <= len(kept) < 6
-    content = json.loads(detect(done, "--lr", "0.003", "--json").out)
-    assert len(content["rows"]) == 6
+    assert 1 <= len(kept) < 4
+    content = json.loads(detect(done, "--lr", "0.003", "--arms", "fine-tune,scratch-e", "--json").out)
+    assert len(content["rows"]) == 4
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
-    assert not list(rows.glob(".*.tmp")) or len(list(rows.glob("*.json"))) == len(before) + 6
+    assert len(list(rows.glob("*.json"))) == len(before) + 4
 
 
 @pytest.mark.slow
@@ -143,12 +143,10 @@ def test_detectors_learn_to_find_discs_and_rectangles(tmp_path: Path) -> None:
     done = finish(write_study(tmp_path, width=0.5, epochs=20, count=60, seeds=1), tmp_path / "out")
     told = called(
         "detect", str(done.file), "--root", str(root), "--format", "coco", "--out", str(done.out), "--prune-after", "--json",
-        "--epochs", "12", "--batch", "4", "--lr", "0.02", "--image-size", "64", "--channels", "32", "--regions", "64",
+        "--epochs", "8", "--batch", "4", "--image-size", "64", "--channels", "32", "--regions", "64",
     )  # fmt: skip
-    content = json.loads(told.out)
-    found = {
-        row["arm"]: (round(row["map"], 1), round(row["map50"], 1), round(row["voc_ap50"], 1)) for row in content["rows"]
-    }
+    found = {row["arm"]: (row["map"], row["map50"], row["voc_ap50"]) for row in json.loads(told.out)["rows"]}
     print(found, file=sys.stderr)  # noqa: T201 - the figures of a run by hand
     assert set(found) == {"dense", "fine-tune", "prune-after", "scratch-e"}
-    assert all(map50 > 40 for _, map50, _ in found.values()), found
+    # A detector that has learnt nothing finds less than 1 % here (see `map` after one epoch of the short runs above).
+    assert all(average > 30 and at_half > 60 for average, at_half, _ in found.values())

@@ -14,8 +14,9 @@ from regrow.channels.carve import carve
 from regrow.channels.groups import channel_groups
 from regrow.channels.masks import axis_masks
 from regrow.channels.trace import trace
-from regrow.detection.detector import build_detector, trunk_of
-from regrow.detection.later import check_pruning, kept_inputs, prune_later
+from regrow.detection.batches import Batch
+from regrow.detection.detector import Images, build_detector, trunk_of
+from regrow.detection.later import NORM_BATCHES, check_pruning, kept_inputs, prune_later, refresh_norms
 from regrow.detection.levels import levels_of
 from regrow.detection.settings import DetectionSettings
 from regrow.detection.sources import Source, study_sources
@@ -132,3 +133,25 @@ def test_what_cannot_be_done_again_is_refused(finished: Finished, changes: dict[
 def test_a_study_without_a_pruning_is_refused() -> None:
     with pytest.raises(PruningError, match="no pruning of its dense network on record"):
         check_pruning(None)
+
+
+def test_norm_statistics_become_those_of_the_images_that_the_detector_sees() -> None:
+    images = Images(channels=3, mean=(0.2, 0.3, 0.4), std=(0.5, 0.5, 0.5))
+    detector = build_detector(zoo("resnet20"), images, 2, SMALL, 0).train()
+    pictures = [[torch.rand(3, 64, 64) for _ in range(2)] for _ in range(3)]
+    refresh_norms(detector, [(batch, []) for batch in pictures])
+    stem = trunk_of(detector).network.get_submodule("stem.conv")
+    shift, scale = (torch.tensor(values)[:, None, None] for values in (images.mean, images.std))
+    with torch.no_grad():
+        means = [stem((torch.stack(batch) - shift) / scale).mean(dim=(0, 2, 3)) for batch in pictures]
+    found = trunk_of(detector).network.get_buffer("stem.norm.running_mean")
+    torch.testing.assert_close(found, torch.stack(means).mean(0), rtol=1e-4, atol=1e-6)
+    assert detector.training and not trunk_of(detector).network.get_submodule("stem.norm").training
+
+
+def test_only_so_many_batches_are_read_for_norm_statistics() -> None:
+    detector = build_detector(zoo("resnet20"), Images(channels=3, mean=(0.5,) * 3, std=(1.0,) * 3), 2, SMALL, 0)
+    one: Batch = [torch.rand(3, 64, 64)] * 2, []
+    batches = iter([one] * (NORM_BATCHES + 2))
+    refresh_norms(detector, batches)
+    assert len(list(batches)) == 2

@@ -165,7 +165,7 @@ def _table(title: str, columns: Sequence[str], *, texts: int = 1) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False)
+    table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False, collapse_padding=True)
     for number, name in enumerate(columns):
         words = number < texts
         table.add_column(Text(name), justify="left" if words else "right", no_wrap=words)
@@ -176,7 +176,7 @@ def _arms(content: Mapping[str, Any], case: Mapping[str, Any], rows: Sequence[Ma
     from regrow.report.words import quantity, span
 
     title = ", ".join(str(case[key]) for key in ("network", "variant", "method", "design") if case.get(key))
-    names = ["arm", "paper", "n", "mAP\n%", "95 %\ninterval", "AP50\n%", "VOC\nAP50 %", "MACs", "params", "epochs"]
+    names = ["arm", "paper", "n", "mAP\n%", "95 %\ninterval", "AP50\n%", "VOC\nAP50\n%", "MACs", "params", "epochs"]
     table = _table(title, names, texts=2)
     for arm in dict.fromkeys(row["arm"] for row in rows):
         means = {one["metric"]: one for one in content["arms"] if one["arm"] == arm and _same(one, case)}

@@ -2,13 +2,15 @@
 
 The dense backbone, as detection has trained it, is pruned by the study's method to the widths of the study's own small network of the
 same seed. Which channels stay is decided anew, on the weights of now. Everything else of the detector is kept; only the pyramid's lateral
-convolutions lose the inputs that are gone. Norm statistics are those of the carved network: stale, as in the study's own fine-tuning.
+convolutions lose the inputs that are gone. Running statistics of batch norms are estimated anew on the training images that come next:
+removed inputs shift them, and norms that stay frozen would keep what is no longer true.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +20,9 @@ from regrow.channels.foreign import traced
 from regrow.channels.groups import channel_groups, keep_masks
 from regrow.channels.masks import axis_masks, named_tensors
 from regrow.channels.trace import trace
+from regrow.detection.batches import Batch
 from regrow.detection.detector import build_detector, trunk_of
-from regrow.detection.levels import SIDES, Level, hooked
+from regrow.detection.levels import SIDES, Level, evaluating, hooked
 from regrow.detection.settings import DetectionSettings
 from regrow.detection.sources import Source
 from regrow.errors import PruningError
@@ -29,8 +32,12 @@ from regrow.networks.sources import Access, is_foreign
 from regrow.networks.spec import NetworkSpec
 from regrow.pruning.decide import Amount, Subject
 from regrow.pruning.methods import METHODS
+from regrow.pruning.norms import reestimate_norms
 from regrow.pruning.prune import prune
 from regrow.study.stage import Stage
+
+NORM_BATCHES: Final = 20
+"""Batches of training images from which norm statistics are estimated, as in a study."""
 
 _NETWORK, _LATERALS = "network.", "laterals."
 
@@ -108,6 +115,19 @@ def _inherited(before: nn.Module, after: nn.Module, kept: Sequence[Tensor]) -> d
             raise PruningError(f"{name} has shape {tuple(part.shape)} after pruning; {tuple(tensor.shape)} is needed.")
         state[name] = part
     return state
+
+
+def refresh_norms(detector: nn.Module, batches: Iterable[Batch]) -> None:
+    """Estimate the running statistics of the backbone's batch norms anew, on up to `NORM_BATCHES` batches of two images or more."""
+    prepare = detector.get_submodule("transform")
+
+    def prepared() -> Iterator[tuple[Tensor, Tensor]]:
+        for images, _ in islice(batches, NORM_BATCHES):
+            together, _ = prepare(images)
+            yield together.tensors, torch.empty(0)
+
+    with evaluating(detector):
+        reestimate_norms(trunk_of(detector), prepared())
 
 
 class _Lateral(nn.Module):

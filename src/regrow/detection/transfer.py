@@ -13,13 +13,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+import torch
 from torch import nn
 
 from regrow.config.study import Study
+from regrow.detection.batches import training_batches
 from regrow.detection.coco import read_coco
 from regrow.detection.comparison import arm_means, paired_differences
 from regrow.detection.detector import build_detector, trunk_of
-from regrow.detection.later import check_pruning, prune_later
+from regrow.detection.later import check_pruning, prune_later, refresh_norms
 from regrow.detection.loop import train_detector
 from regrow.detection.precision import METRICS, measure_detector, require_metrics
 from regrow.detection.rows import Row, Rows, row_key
@@ -226,7 +228,11 @@ class _Bench:
             load_weights(detector, weights)
         else:
             self._train(detector, job, 0)
-        return prune_later(detector, job.source, len(self.data.classes), self.settings, job.source.run.seed)
+        seed, channels = job.source.run.seed, job.source.images.channels
+        after = prune_later(detector, job.source, len(self.data.classes), self.settings, seed)
+        batch, first_epoch = max(2, self.settings.batch), self.settings.epochs
+        refresh_norms(after, training_batches(self.data.train, batch, seed, first_epoch, channels, torch.device("cpu")))
+        return after
 
     def _train(self, detector: nn.Module, job: Job, first_epoch: int) -> float:
         def told(epoch: int, loss: float) -> None:
