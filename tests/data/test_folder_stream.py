@@ -11,7 +11,7 @@ from torch import Tensor
 from regrow.data.examples import FolderExamples, open_training
 from regrow.data.folder_stream import FolderStream, evaluation_transform, training_transform
 from regrow.data.settings import Augmentation
-from regrow.data.stream import batches, open_stream
+from regrow.data.stream import Portion, batches, open_stream
 from regrow.errors import DataError
 from tests.data.samples import image_root, image_settings, noise, prepared
 
@@ -139,3 +139,16 @@ def test_evaluation_batches_hold_every_file_in_order(train: FolderExamples) -> N
 
 def test_files_open_as_a_folder_stream(train: FolderExamples) -> None:
     assert isinstance(open_stream(train, 8, 0, "crop", True), FolderStream)
+
+
+def test_portions_are_parts_of_the_same_batches(train: FolderExamples) -> None:
+    parts = [FolderStream(train, 8, 0, "crop-flip", True, 0, Portion(index, 2)) for index in range(2)]
+    for whole, *shares in zip(read(train, 3), *(part.epoch(3) for part in parts), strict=True):
+        assert torch.equal(whole[0], torch.cat([images for images, _ in shares]))
+        assert torch.equal(whole[1], torch.cat([labels for _, labels in shares]))
+
+
+def test_each_of_several_devices_measures_whole_batches_of_its_own(train: FolderExamples) -> None:
+    whole = list(batches(train, 8))
+    assert [len(list(batches(train, 8, portion=Portion(index, 2)))) for index in range(2)] == [2, 1]
+    assert same(list(batches(train, 8, portion=Portion(1, 2))), whole[1::2])

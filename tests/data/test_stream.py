@@ -10,7 +10,7 @@ from torchvision.transforms.v2.functional import normalize
 from regrow.data.augmentation import Windows, draw
 from regrow.data.examples import Examples
 from regrow.data.settings import Augmentation
-from regrow.data.stream import Stream, batches, open_stream, steps
+from regrow.data.stream import Portion, Stream, batch_sizes, batches, open_stream, steps
 from regrow.randomness import generator
 from tests.data.samples import noise
 
@@ -175,3 +175,26 @@ def test_a_device_sees_the_same_order_and_windows() -> None:
         assert images_there.is_cuda
         assert torch.equal(numbers, numbers_there.cpu())
         assert torch.allclose(images, images_there.cpu(), atol=1e-6)
+
+
+@pytest.mark.parametrize("augment", ["none", "crop-flip"])
+@pytest.mark.parametrize("devices", [2, 3])
+def test_portions_are_parts_of_the_same_batches(augment: Augmentation, devices: int) -> None:
+    whole = Stream(examples(), 16, 0, augment, False)
+    parts = [Stream(examples(), 16, 0, augment, False, Portion(index, devices)) for index in range(devices)]
+    for epoch in (0, 5):
+        for batch, *shares in zip(whole.epoch(epoch), *(part.epoch(epoch) for part in parts), strict=True):
+            for position in (0, 1):
+                assert torch.equal(batch[position], torch.cat([share[position] for share in shares]))
+            assert max(map(len, (labels for _, labels in shares))) - min(len(labels) for _, labels in shares) <= 1
+
+
+def test_the_sizes_of_batches_are_known_without_reading_them() -> None:
+    assert batch_sizes(50, 4) == [len(numbers) for _, numbers in stream().epoch(0)]
+
+
+def test_each_of_several_devices_measures_whole_batches_of_its_own() -> None:
+    whole = [numbers.tolist() for _, numbers in batches(examples(), 16)]
+    read = [[numbers.tolist() for _, numbers in batches(examples(), 16, portion=Portion(i, 3))] for i in range(3)]
+    assert read == [[whole[0], whole[3]], [whole[1]], [whole[2]]]
+    assert list(batches(examples(), 50, portion=Portion(1, 2))) == []

@@ -11,12 +11,22 @@ from typing import Any
 
 import pytest
 
+from regrow.errors import ConfigError
 from regrow.networks.settings import NetworkSettings
 from regrow.networks.zoo import dense_spec
-from regrow.study.executor import Event, ThisMachine, this_machine, visible_gpus
+from regrow.study.executor import (
+    Event,
+    ThisMachine,
+    refuse_too_many,
+    request,
+    slots_of,
+    this_machine,
+    visible_gpus,
+)
 from regrow.study.stage import Stage
 from regrow.study.stages import cost_stage
 from regrow.study.store import Store
+from regrow.training.compute import Compute
 from tests.study.conftest import environment
 
 
@@ -103,8 +113,86 @@ def test_gpus_are_those_that_the_environment_shows(
     assert visible_gpus() == found
 
 
-def test_one_slot_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks into /proc")
+def test_one_slot_a_gpu(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    machine: Any = this_machine(tmp_path, device="auto", threads=1, workers=None)
+    machine: Any = this_machine(store.root, device="auto", threads=1, workers=None)
     assert machine.slots == 2
-    assert [machine._environment(n)["CUDA_VISIBLE_DEVICES"] for n in (0, 1)] == ["0", "1"]
+    for _ in range(2):
+        machine.submit(stage())
+    assert [worker.gpus for worker in machine._workers] == [("0",), ("1",)]
+    assert [_visible(worker) for worker in machine._workers] == ["0", "1"]
+    machine.close()
+
+
+def _visible(worker: Any) -> str:
+    """CUDA_VISIBLE_DEVICES of a running worker."""
+    variables = Path(f"/proc/{worker._process.pid}/environ").read_bytes().decode().split("\0")
+    return next(value for name, _, value in (one.partition("=") for one in variables) if name == "CUDA_VISIBLE_DEVICES")
+
+
+def training(devices: int) -> Stage:
+    """A training that is asked for and never done: the worker is killed before it can begin."""
+    return Stage(kind="train", settings={"compute": Compute(devices=devices).to_json()})
+
+
+def test_a_training_takes_a_slot_for_each_of_its_devices_and_all_else_takes_one() -> None:
+    assert [slots_of(training(devices)) for devices in (1, 2, 8)] == [1, 2, 8]
+    assert slots_of(stage()) == 1
+    wish = Stage(kind="trial", settings={"compute": {"device": "auto", "devices": 4}})
+    assert slots_of(wish) == 1
+
+
+def test_a_training_over_two_gpus_has_them_to_itself_while_others_are_idle(store: Store) -> None:
+    machine = ThisMachine(store.root, slots=4, threads=1, gpus=("4", "5", "6", "7"))
+    machine.submit(training(2))
+    assert machine.idle == 2
+    machine.submit(stage())
+    machine.submit(stage("resnet32"))
+    assert machine.idle == 0
+    assert [worker.busy_gpus for worker in machine._workers] == [("4", "5"), ("6",), ("7",)]
+    machine.close()
+    assert machine.idle == 4
+
+
+def test_a_worker_on_a_gpu_that_a_training_over_two_uses_is_passed_over(store: Store) -> None:
+    machine = ThisMachine(store.root, slots=3, threads=1, gpus=("0", "1", "2"))
+    machine.submit(stage())
+    machine.submit(training(2))
+    (first, second) = machine._workers
+    assert (first.busy_gpus, second.busy_gpus) == (("0",), ("1", "2"))
+    first.key = None  # as when its stage has ended
+    machine.submit(stage("resnet32"))
+    assert machine._workers == [first, second] and first.busy_gpus == ("0",)
+    second.key = None
+    machine.submit(stage("resnet44"))
+    assert [worker.busy_gpus for worker in machine._workers] == [("0",), ("1",)]
+    machine.close()
+
+
+def test_there_are_slots_for_one_training_at_least_and_for_as_many_as_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("regrow.study.executor.available_cores", lambda: 4)
+    assert this_machine(tmp_path, device="cpu", threads=1, workers=None, devices=2).slots == 4
+    assert this_machine(tmp_path, device="cpu", threads=1, workers=None, devices=8).slots == 8
+    assert this_machine(tmp_path, device="cpu", threads=1, workers=3, devices=2).slots == 6
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
+    assert this_machine(tmp_path, device="auto", threads=1, workers=None, devices=2).slots == 4
+
+
+def test_more_gpus_than_there_are_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    refuse_too_many("cuda", 2)
+    refuse_too_many("cpu", 8)
+    with pytest.raises(ConfigError, match="got 4, and this machine shows 2"):
+        refuse_too_many("auto", 4)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    refuse_too_many("auto", 4)  # then it is the CPU that is shared
+
+
+def test_the_gpus_of_a_training_over_several_travel_with_it_and_are_no_part_of_its_key() -> None:
+    sent = request(training(2), ("3", "5"))
+    assert sent["local"] == {"gpus": "3,5"}
+    assert Stage.from_json(sent).key == training(2).key
+    assert request(training(1)) == training(1).to_json()

@@ -66,3 +66,16 @@ def test_a_plan_says_what_it_supposes(tmp_path: Path) -> None:
     ]
     assert [any("known when it was scored" in note for note in plan["notes"]) for plan in found] == [False, True]
     assert [plan["architectures"][0]["supposed"] for plan in found] == [False, True]
+
+
+def test_trainings_over_several_devices_are_planned_as_many_at_once_as_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("regrow.study.executor.available_cores", lambda: 4)
+    file = str(write_tiny(tmp_path))
+    plans = [
+        describe(load_study(file, [f"compute.devices={devices}"]), tmp_path / "out", measure=False)
+        for devices in (1, 2, 4, 8)
+    ]
+    assert [plan["workers"] for plan in plans] == [4, 2, 1, 1]
+    assert len({plan["study"]["id"] for plan in plans}) == 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from regrow.config.load import load_study
 from regrow.errors import ConfigError, MissingExtraError, ProtocolError
-from regrow.study.executor import Event
+from regrow.study.executor import Event, slots_of
 from regrow.study.expand import expand
 from regrow.study.runner import MAX_ATTEMPTS, Job, run_study
 from regrow.study.stage import Stage
@@ -133,3 +134,50 @@ def test_arms_that_coincide_stop_the_run_before_any_training(tmp_path: Path) -> 
     with pytest.raises(ProtocolError, match="coincide"):
         run_study(study, tmp_path / "out", workers=1)
     assert not list((tmp_path / "out" / "store" / "stages").glob("train-*"))
+
+
+class Counted(Unlucky):
+    """An executor of four slots that notes how many stages it is given at once."""
+
+    slots = 4
+
+    def __init__(self) -> None:
+        super().__init__("failed")
+        self.at_once: list[list[int]] = []
+        self._now: list[int] = []
+
+    @property
+    def idle(self) -> int:  # type: ignore[override]
+        """Slots that are free now."""
+        return self.slots - sum(self._now)
+
+    def submit(self, stage: Stage) -> None:
+        self._now.append(slots_of(stage))
+        super().submit(stage)
+
+    def events(self, timeout: float) -> list[Event]:
+        self.at_once.append(self._now)
+        self._now = []
+        return super().events(timeout)
+
+
+def test_a_training_waits_until_all_its_slots_are_free(finished: Finished, tmp_path: Path) -> None:
+    study = load_study(str(write_tiny(tmp_path)), ["compute.devices=3"])
+    store = Store(tmp_path / "store")
+    for kind in ("data", "cost"):
+        for folder in (finished.out / "store" / "stages").glob(f"{kind}-*"):
+            shutil.copytree(folder, store.root / "stages" / folder.name)
+    executor = Counted()
+    Job(study, store, executor, None).run()
+    taken = [slots for slots in executor.at_once if slots]
+    assert taken and all(slots == [3] for slots in taken)
+
+
+def test_gpus_that_there_are_not_stop_a_run_before_anything_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    study = load_study(str(write_tiny(tmp_path)), ["compute.devices=2", 'compute.device="cuda"'])
+    with pytest.raises(ConfigError, match="got 2, and this machine shows 1"):
+        run_study(study, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

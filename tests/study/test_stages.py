@@ -11,7 +11,7 @@ from regrow.config.study import Study
 from regrow.study.stage import Stage
 from regrow.study.stages import data_stage, dense_stage, evaluate_stage
 from regrow.training.compute import Compute
-from tests.study.conftest import carved, ground_of, write_tiny
+from tests.study.conftest import Pretend, carved, ground_of, write_tiny
 
 COMPUTE = Compute()
 
@@ -77,3 +77,18 @@ def test_every_network_is_evaluated_in_fp32_however_it_was_trained(tmp_path: Pat
     study = load(tmp_path)
     stage = evaluate_stage(ground_of(study, compute=Compute(precision="bf16")), carved(study), dense(study))
     assert stage.settings["compute"]["precision"] == "fp32"
+
+
+def test_devices_are_part_of_a_training_and_of_nothing_else(tmp_path: Path) -> None:
+    file = str(write_tiny(tmp_path))
+    found = {}
+    for devices in (1, 2):
+        study = load_study(file, [f"compute.devices={devices}"])
+        found[devices] = Pretend(study).finish(study)
+    written = load_study(file, [])
+    assert set(found[1].stages) == set(Pretend(written).finish(written).stages)
+    kinds = [{key for key in found[devices].stages if key.startswith(("data-", "cost-"))} for devices in (1, 2)]
+    assert kinds[0] == kinds[1] != set()
+    for stage in found[2].stages.values():
+        devices = stage.settings.get("compute", {}).get("devices")
+        assert devices == (2 if stage.kind == "train" else None), stage.kind

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from regrow.study.expansion import Expansion
 from regrow.study.runner import usable
 from regrow.study.stage import Stage
 from regrow.study.store import Store
+from regrow.study.work import rank_environment
 from regrow.study.worker import execute
+from regrow.training.compute import Compute
 from tests.study.conftest import write_tiny
 
 
@@ -143,3 +146,11 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
     save_file({"weight": torch.zeros(3)}, tmp_path / "other.safetensors")
     with pytest.raises(ConfigError, match="weight"):
         do(tmp_path, f'dense.checkpoint="{tmp_path}/other.safetensors"', 'dense.trained_on="train"')
+
+
+def test_ranks_see_the_gpus_that_were_chosen_for_them_and_have_the_threads_of_the_study() -> None:
+    compute = Compute(devices=2, threads=3)
+    stage = Stage(kind="train", settings={"compute": compute.to_json()}, local={"gpus": "1,3"})
+    found = rank_environment(stage, compute)
+    assert (found["CUDA_VISIBLE_DEVICES"], found["OMP_NUM_THREADS"]) == ("1,3", "3")
+    assert "CUDA_VISIBLE_DEVICES" not in rank_environment(replace(stage, local={}), compute)

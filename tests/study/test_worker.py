@@ -103,3 +103,30 @@ def test_what_a_network_prints_does_not_disturb_the_events(store: Store, stage: 
         process.stdin.close()
         process.wait(timeout=20)
     assert json.loads(line) == {"event": "done", "key": stage.key}
+
+
+def test_a_worker_whose_training_lost_a_process_ends_as_if_it_had_been_killed(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from regrow.study import worker\n"
+        "from regrow.training.ranks import RankLostError\n"
+        "def lose(*_):\n"
+        "    raise RankLostError('the process of device 2 of 2 ended without a word')\n"
+        "worker.execute = lose\n"
+        "worker.main(sys.argv[1])\n"
+    )
+    request = json.dumps(Stage(kind="cost", settings={}).to_json()) + "\n"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "store")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None and process.stderr is not None
+        process.stdin.write(request)
+        process.stdin.flush()
+        assert process.wait(timeout=60) == 1
+        assert process.stdout.read() == ""  # no event: the executor sees it end and the stage is begun again
+        assert "ended without a word" in process.stderr.read()

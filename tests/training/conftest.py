@@ -7,6 +7,15 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from tests.training.rank_work import ALL, Done, spread
+
+
+@pytest.fixture(scope="session")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
+    """Every case of `rank_work` on two devices, done once."""
+    folder = tmp_path_factory.mktemp("two")
+    return folder, spread(ALL, folder)
+
 
 @pytest.fixture(autouse=True)
 def arithmetic_of_this_process() -> Iterator[None]:

@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from regrow.data.examples import Examples
-from regrow.data.stream import Stream
+from regrow.data.stream import WHOLE, Portion, Stream
 from regrow.training.compute import Compute
 from regrow.training.loop import Trained, train
+from regrow.training.ranks import this_rank
 from regrow.training.recipe import Recipe
 
 PLAIN = Compute()
@@ -50,16 +51,32 @@ def recipe(**changes: Any) -> Recipe:
     return Recipe(**({"schedule_epochs": values["epochs"]} | values))
 
 
-def stream(of: Examples | None = None, batch: int = 16, channels_last: bool = False) -> Stream:
+def network_without_norms(dropout: float = 0.0, seed: int = 0) -> nn.Module:
+    """One whose gradients are means over examples, however these are shared out."""
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(8, 8, 3, padding=1, bias=False),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Dropout(dropout),
+        nn.Linear(8, 4),
+    )
+
+
+def stream(
+    of: Examples | None = None, batch: int = 16, channels_last: bool = False, portion: Portion = WHOLE
+) -> Stream:
     """Augmented batches of 50 examples: four an epoch, of 13 and of 12."""
-    return Stream(of or examples(), batch=batch, seed=3, augment="crop-flip", channels_last=channels_last)
+    return Stream(of or examples(), batch, seed=3, augment="crop-flip", channels_last=channels_last, portion=portion)
 
 
 def run(net: nn.Module, folder: Path, **changes: Any) -> Trained:
     """`train` with everything small, unless changed."""
     compute = changes.get("compute", PLAIN)
     arguments: dict[str, Any] = {
-        "stream": stream(channels_last=compute.channels_last),
+        "stream": stream(channels_last=compute.channels_last, portion=Portion(this_rank(), compute.devices)),
         "first_epoch": 0,
         "validation": examples(20, seed=1),
         "recipe": recipe(),

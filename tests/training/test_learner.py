@@ -72,6 +72,12 @@ def test_scores_are_means_over_examples_not_over_batches() -> None:
     assert score.accuracy == pytest.approx(200 / 3)
 
 
+def test_a_rank_that_measured_nothing_adds_nothing() -> None:
+    assert Outcomes().sums().tolist() == [0.0, 0.0, 0.0]
+    some = Outcomes([torch.tensor(2.0)], [torch.tensor([0, 1])], [torch.tensor([0, 0])])
+    assert some.sums().tolist() == [4.0, 1.0, 2.0]
+
+
 def test_measuring_changes_nothing_and_does_not_smooth() -> None:
     net = network()
     taught = learner(net)

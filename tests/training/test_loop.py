@@ -16,10 +16,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from regrow.data.stream import Stream
+from regrow.data.stream import Portion, Stream
 from regrow.errors import DivergenceError, MissingExtraError
 from regrow.training import loop
 from regrow.training.compute import Compute
+from regrow.training.ranks import this_rank
 from tests.training.samples import examples, network, recipe, run, same_bits, stream
 
 KEYS = ["epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "lr"]
@@ -32,8 +33,8 @@ class Killed(BaseException):
 class Interrupted(Stream):
     """A stream that is cut off before one of its batches."""
 
-    def __init__(self, at: int, channels_last: bool) -> None:
-        super().__init__(examples(), batch=16, seed=3, augment="crop-flip", channels_last=channels_last)
+    def __init__(self, at: int, channels_last: bool, portion: Portion) -> None:
+        super().__init__(examples(), 16, seed=3, augment="crop-flip", channels_last=channels_last, portion=portion)
         self._left = at
 
     def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -46,9 +47,10 @@ class Interrupted(Stream):
 
 def interrupt(net: torch.nn.Module, folder: Path, at: int, **changes: Any) -> None:
     """Train until step `at`, then die."""
-    channels_last = changes.get("compute", Compute()).channels_last
+    compute = changes.get("compute", Compute())
+    cut = Interrupted(at, compute.channels_last, Portion(this_rank(), compute.devices))
     with pytest.raises(Killed):
-        run(net, folder, stream=Interrupted(at, channels_last), checkpoint_seconds=0.0, **changes)
+        run(net, folder, stream=cut, checkpoint_seconds=0.0, **changes)
 
 
 def test_a_network_learns_what_is_in_the_images(tmp_path: Path) -> None:

@@ -41,3 +41,11 @@ def test_a_cuda_device_that_is_not_there_is_said_so(monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     with pytest.raises(ConfigError, match="got cuda, but PyTorch sees no CUDA device"):
         apply(Compute(device="cuda"))
+
+
+def test_fewer_cuda_devices_than_asked_for_are_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    with pytest.raises(ConfigError, match=r"got 4, and PyTorch sees 2\. Write 2 or less"):
+        apply(Compute(device="cuda", devices=4))

@@ -46,3 +46,18 @@ def test_every_schedule_can_be_asked_for(name: str) -> None:
 def test_what_cannot_be_meant_is_refused(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         TrainSettings.model_validate(values)
+
+
+def test_one_device_is_left_out_of_what_is_written_so_that_older_studies_keep_their_identity() -> None:
+    assert "devices" not in ComputeSettings().model_dump(mode="json")
+    assert "devices" not in ComputeSettings(devices=1).model_dump(mode="json", exclude={"workers"})
+    assert ComputeSettings(devices=2).model_dump(mode="json")["devices"] == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [({"devices": 0}, "greater than or equal to 1"), ({"devices": 2, "compile": True}, "trainings on one device")],
+)
+def test_devices_that_cannot_be_meant_are_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        ComputeSettings.model_validate(values)

@@ -78,3 +78,15 @@ def test_a_step_takes_time_and_a_batch_twice_as_large_is_counted_in_full(monkeyp
     monkeypatch.setattr(trial, "STEP_SECONDS", 0.0)
     few = seconds_per_step(TINY, recipe(batch=16), Compute())
     assert seconds_per_step(TINY, recipe(batch=1024), Compute()) > 8 * few
+
+
+def test_over_several_devices_each_ones_part_of_a_step_is_timed_and_nothing_is_compiled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chosen = choose(TINY, recipe(), wish=OPEN | {"devices": 2, "compile": "auto"}, total_steps=10**9)
+    assert chosen.compute.devices == 2 and not chosen.compute.compile
+    assert [row["devices"] for row in chosen.measured] == [2] * 4
+    # Of 1,024 examples, 16 are timed and the result is scaled to a device's part: 64 for one, 1 for 64.
+    monkeypatch.setattr(trial, "STEP_SECONDS", 0.0)
+    alone = seconds_per_step(TINY, recipe(batch=1024), Compute())
+    assert alone > 8 * seconds_per_step(TINY, recipe(batch=1024), Compute(devices=64))

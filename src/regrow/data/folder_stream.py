@@ -19,7 +19,7 @@ from torchvision.transforms.v2 import Compose
 from regrow.data.examples import FolderExamples
 from regrow.data.pixels import open_image
 from regrow.data.settings import Augmentation
-from regrow.data.stream import Batch, Normalise, steps
+from regrow.data.stream import WHOLE, Batch, Normalise, Portion, steps
 from regrow.errors import DataError
 from regrow.randomness import generator, seeded
 
@@ -87,8 +87,9 @@ class FolderStream:
         augment: Augmentation,
         channels_last: bool,
         workers: int = 0,
+        portion: Portion = WHOLE,
     ) -> None:
-        self.examples = examples
+        self.examples, self.portion = examples, portion
         self.steps_per_epoch = steps(len(examples), batch)
         self._seed = seed
         self._reader = _Reader(examples, augment, seed, channels_last=channels_last, workers=workers)
@@ -96,13 +97,16 @@ class FolderStream:
     def epoch(self, number: int) -> Iterator[Batch]:
         """The batches of epoch `number`, counted from 0. A second epoch ends the reading of the first."""
         order_N = torch.randperm(len(self.examples), generator=generator(self._seed, "order", number))
-        yield from self._reader.read(number, order_N.tensor_split(self.steps_per_epoch))
+        yield from self._reader.read(number, list(map(self.portion.cut, order_N.tensor_split(self.steps_per_epoch))))
 
 
-def folder_batches(examples: FolderExamples, batch: int, *, channels_last: bool, workers: int) -> Iterator[Batch]:
-    """All files once, in their order and without augmentation."""
+def folder_batches(
+    examples: FolderExamples, batch: int, *, channels_last: bool, workers: int, portion: Portion = WHOLE
+) -> Iterator[Batch]:
+    """All files once, in their order and without augmentation; for one of n devices, every n-th whole batch."""
     reader = _Reader(examples, "none", 0, channels_last=channels_last, workers=workers)
-    yield from reader.read(_PLAIN, torch.arange(len(examples)).tensor_split(steps(len(examples), batch)))
+    cut = torch.arange(len(examples)).tensor_split(steps(len(examples), batch))
+    yield from reader.read(_PLAIN, cut[portion.index :: portion.of])
 
 
 class _Reader:

@@ -2,7 +2,8 @@
 
 Order and augmentation of epoch n come from the seeds (seed, "order", n) and (seed, "augment", n), whatever was read before,
 so reading can begin at any epoch. An example's augmentation belongs to (seed, n, example), whatever batch it falls into.
-An epoch is cut into ceil(N / batch) batches that differ by at most one example, so none is tiny.
+An epoch is cut into ceil(N / batch) batches that differ by at most one example, so none is tiny. Where several devices share a training,
+each reads its portion of every batch; the batches are the same.
 
 Shape suffixes:  N = examples,  B = examples of a batch,  H = height,  W = width,  C = channels.
 """
@@ -10,7 +11,9 @@ Shape suffixes:  N = examples,  B = examples of a batch,  H = height,  W = width
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol, TypeAlias
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
@@ -24,12 +27,39 @@ Batch: TypeAlias = tuple[Tensor, Tensor]
 """Normalised float32 images BCHW and int64 labels B, on the device of the examples."""
 
 
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """What one of several devices reads of everything."""
+
+    index: int = 0
+    """Which device, counted from 0."""
+
+    of: int = 1
+    """How many there are."""
+
+    def cut(self, batch_B: Tensor) -> Tensor:
+        """Its part of one batch: as even as possible, the first devices have one example more.
+
+        >>> [Portion(i, 3).cut(torch.arange(8)).tolist() for i in range(3)]
+        [[0, 1, 2], [3, 4, 5], [6, 7]]
+        """
+        return batch_B if self.of == 1 else batch_B.tensor_split(self.of)[self.index]
+
+
+WHOLE: Final = Portion()
+
+
 class BatchStream(Protocol):
     """What training needs of a stream."""
 
     @property
     def examples(self) -> AnyExamples:
         """What is read."""
+        ...
+
+    @property
+    def portion(self) -> Portion:
+        """The part of every batch that is read."""
         ...
 
     @property
@@ -49,6 +79,15 @@ def steps(examples: int, batch: int) -> int:
     (2, 3)
     """
     return -(-examples // batch)
+
+
+def batch_sizes(examples: int, count: int) -> list[int]:
+    """Examples of each of the `count` batches of an epoch.
+
+    >>> batch_sizes(50, 4)
+    [13, 13, 12, 12]
+    """
+    return [examples // count + (number < examples % count) for number in range(count)]
 
 
 class Normalise:
@@ -81,8 +120,16 @@ class Normalise:
 class Stream:
     """Training batches of examples that are in memory."""
 
-    def __init__(self, examples: Examples, batch: int, seed: int, augment: Augmentation, channels_last: bool) -> None:
-        self.examples = examples
+    def __init__(
+        self,
+        examples: Examples,
+        batch: int,
+        seed: int,
+        augment: Augmentation,
+        channels_last: bool,
+        portion: Portion = WHOLE,
+    ) -> None:
+        self.examples, self.portion = examples, portion
         self.steps_per_epoch = steps(len(examples), batch)
         self._seed, self._augment = seed, augment
         self._device = examples.images.device
@@ -93,10 +140,14 @@ class Stream:
     def epoch(self, number: int) -> Iterator[Batch]:
         """The batches of epoch `number`, counted from 0. Every batch is a fresh tensor."""
         order_N = torch.randperm(len(self.examples), generator=generator(self._seed, "order", number))
-        batches = order_N.to(self._device).tensor_split(self.steps_per_epoch)
+        batches = self._batches(order_N)
         pixels = self._plain(batches) if self._augment == "none" else self._augmented(batches, order_N, number)
         for indices_B, pixels_B in zip(batches, pixels, strict=True):
             yield self._normalise(pixels_B), self.examples.labels.index_select(0, indices_B)
+
+    def _batches(self, values_N: Tensor) -> tuple[Tensor, ...]:
+        """One value for each example, in the epoch's order, as batches; this device's portion of them."""
+        return tuple(map(self.portion.cut, values_N.to(self._device).tensor_split(self.steps_per_epoch)))
 
     def _plain(self, batches: tuple[Tensor, ...]) -> Iterator[Tensor]:
         channels, height, width = self.examples.shape
@@ -107,30 +158,41 @@ class Stream:
         shape = self.examples.shape
         windows = Windows(shape, self._augment, len(batches[0]), self._device)
         starts_N = windows.starts(draw(len(order_N), shape, generator(self._seed, "augment", number)))
-        starts = starts_N[order_N].to(self._device).tensor_split(self.steps_per_epoch)
-        for pixels, starts_B in zip(self._plain(batches), starts, strict=True):
+        for pixels, starts_B in zip(self._plain(batches), self._batches(starts_N[order_N]), strict=True):
             yield windows.cut(pixels, starts_B)
 
 
-def batches(examples: AnyExamples, batch: int, *, channels_last: bool = True, workers: int = 0) -> Iterator[Batch]:
-    """All examples once, in their order and without augmentation: for evaluation. `workers` is for image folders."""
+def batches(
+    examples: AnyExamples, batch: int, *, channels_last: bool = True, workers: int = 0, portion: Portion = WHOLE
+) -> Iterator[Batch]:
+    """All examples once, in their order and without augmentation: for evaluation. `workers` is for image folders.
+
+    The portion of one of n devices is every n-th whole batch, perhaps none: here nothing depends on how examples are batched.
+    """
     if isinstance(examples, FolderExamples):
         from regrow.data.folder_stream import folder_batches
 
-        yield from folder_batches(examples, batch, channels_last=channels_last, workers=workers)
+        yield from folder_batches(examples, batch, channels_last=channels_last, workers=workers, portion=portion)
         return
     normalise = Normalise(examples, channels_last=channels_last, device=examples.images.device)
     count = steps(len(examples), batch)
-    for images, labels_B in zip(examples.images.tensor_split(count), examples.labels.tensor_split(count), strict=True):
+    cut = zip(examples.images.tensor_split(count), examples.labels.tensor_split(count), strict=True)
+    for images, labels_B in islice(cut, portion.index, None, portion.of):
         yield normalise(images.permute(0, 2, 3, 1)), labels_B
 
 
 def open_stream(
-    examples: AnyExamples, batch: int, seed: int, augment: Augmentation, channels_last: bool, workers: int = 0
+    examples: AnyExamples,
+    batch: int,
+    seed: int,
+    augment: Augmentation,
+    channels_last: bool,
+    workers: int = 0,
+    portion: Portion = WHOLE,
 ) -> BatchStream:
     """The stream for either kind of examples. `workers` processes decode files; of examples in memory they are none."""
     if isinstance(examples, Examples):
-        return Stream(examples, batch, seed, augment, channels_last)
+        return Stream(examples, batch, seed, augment, channels_last, portion)
     from regrow.data.folder_stream import FolderStream
 
-    return FolderStream(examples, batch, seed, augment, channels_last, workers)
+    return FolderStream(examples, batch, seed, augment, channels_last, workers, portion)

@@ -1,12 +1,13 @@
 """Executors: where stages run. This machine, for now; the seam is small so that others fit.
 
-An executor has slots. `submit` puts a stage on an idle one, `events` says what has happened since. It knows nothing about
-studies, and results travel through the store alone.
+An executor has slots. `submit` puts a stage on an idle one (a training over several devices on as many), `events` says what has happened
+since. It knows nothing about studies, and results travel through the store alone.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import queue
@@ -15,13 +16,29 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
+from regrow.errors import ConfigError
 from regrow.study.machine import available_cores
 from regrow.study.stage import Stage
 
 Event = dict[str, Any]
 """`event` is progress, done, busy, failed or lost; `key` names the stage."""
+
+
+GPUS: Final = "gpus"
+"""In a stage's `local`: the GPUs that a training over several is to use, as CUDA_VISIBLE_DEVICES takes them."""
+
+
+def slots_of(stage: Stage) -> int:
+    """Slots that a stage takes: one for each device of a training, one for everything else."""
+    return int(stage.settings["compute"].get("devices", 1)) if stage.kind == "train" else 1
+
+
+def request(stage: Stage, gpus: tuple[str, ...] = ()) -> dict[str, Any]:
+    """What a worker is sent: the stage, and the GPUs where it is to use others than the worker's own."""
+    whole = stage.to_json()
+    return {**whole, "local": whole["local"] | ({GPUS: ",".join(gpus)} if gpus else {})}
 
 
 class Executor(Protocol):
@@ -38,7 +55,7 @@ class Executor(Protocol):
         ...
 
     def submit(self, stage: Stage) -> None:
-        """Begin a stage on an idle slot."""
+        """Begin a stage on as many idle slots as it takes."""
         ...
 
     def events(self, timeout: float) -> list[Event]:
@@ -51,7 +68,10 @@ class Executor(Protocol):
 
 
 class ThisMachine:
-    """Worker processes on this machine: started when first needed, one per slot, each with its own number of threads."""
+    """Worker processes on this machine: started when first needed, each with its own number of threads and its own GPU.
+
+    A training over several devices occupies one worker and the slots of the processes that this worker starts for it.
+    """
 
     def __init__(self, store: Path, *, slots: int, threads: int, gpus: tuple[str, ...] = ()) -> None:
         self._store, self._slots, self._threads, self._gpus = store, slots, threads, gpus
@@ -66,16 +86,17 @@ class ThisMachine:
     @property
     def idle(self) -> int:
         """Slots that are free now; a worker that died frees its slot."""
-        return self._slots - sum(worker.key is not None for worker in self._workers)
+        return self._slots - sum(worker.slots for worker in self._workers if worker.key is not None)
 
     def submit(self, stage: Stage) -> None:
-        """Begin a stage on an idle worker, or on a new one."""
-        worker = next((w for w in self._workers if w.key is None and w.alive), None)
-        if worker is None:
-            number = self._free_number()
-            worker = _Worker(self._store, self._environment(number), number, self._queue)
-            self._workers.append(worker)
-        worker.begin(stage)
+        """Begin a stage on an idle worker, or on a new one, where the GPUs have least to do."""
+        slots = slots_of(stage)
+        gpus = self._quietest(slots) if self._gpus else ()
+        idle = [worker for worker in self._workers if worker.key is None and worker.alive]
+        if slots == 1 and gpus:
+            idle = [worker for worker in idle if self._load(worker.gpus[0]) == self._load(gpus[0])]
+        worker = idle[0] if idle else self._started(gpus[:1])
+        worker.begin(stage, slots, gpus if slots > 1 else ())
 
     def events(self, timeout: float) -> list[Event]:
         """What the workers said; a worker that died says `lost` for the stage it had."""
@@ -107,28 +128,47 @@ class ThisMachine:
         worker.key = None
         return True
 
-    def _free_number(self) -> int:
+    def _started(self, gpus: tuple[str, ...]) -> _Worker:
         used = {worker.number for worker in self._workers}
-        return next(number for number in range(self._slots + 1) if number not in used)
+        number = next(number for number in itertools.count() if number not in used)
+        worker = _Worker(self._store, self._environment(gpus), number, gpus, self._queue)
+        self._workers.append(worker)
+        return worker
 
-    def _environment(self, number: int) -> dict[str, str]:
+    def _load(self, gpu: str) -> int:
+        """How many stages are running on a GPU."""
+        return sum(gpu in worker.busy_gpus for worker in self._workers)
+
+    def _quietest(self, count: int) -> tuple[str, ...]:
+        """So many different GPUs, those with least to do."""
+        return tuple(sorted(self._gpus, key=self._load)[:count])
+
+    def _environment(self, gpus: tuple[str, ...]) -> dict[str, str]:
         """Threads are fixed before the worker loads torch: the bits of a result depend on them."""
         environment = dict(os.environ)
         for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             environment[name] = str(self._threads)
         environment["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
         environment["PYTHONUNBUFFERED"] = "1"
-        if self._gpus:
-            environment["CUDA_VISIBLE_DEVICES"] = self._gpus[number % len(self._gpus)]
+        if gpus:
+            environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
         return environment
 
 
 class _Worker:
     """One worker process and the thread that listens to it."""
 
-    def __init__(self, store: Path, environment: dict[str, str], number: int, events: queue.SimpleQueue[Event]) -> None:
-        self.number = number
+    def __init__(
+        self,
+        store: Path,
+        environment: dict[str, str],
+        number: int,
+        gpus: tuple[str, ...],
+        events: queue.SimpleQueue[Event],
+    ) -> None:
+        self.number, self.gpus = number, gpus
         self.key: str | None = None
+        self.slots, self._lent = 1, tuple[str, ...]()
         logs = store / "logs"
         logs.mkdir(exist_ok=True)
         with (logs / f"worker-{number}.log").open("ab") as log:
@@ -146,12 +186,17 @@ class _Worker:
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    def begin(self, stage: Stage) -> None:
-        """Send a stage. If the worker is dying, its `lost` event will say so."""
-        self.key = stage.key
+    @property
+    def busy_gpus(self) -> tuple[str, ...]:
+        """The GPUs that its stage runs on; none while it has none."""
+        return () if self.key is None else self._lent or self.gpus
+
+    def begin(self, stage: Stage, slots: int = 1, lent: tuple[str, ...] = ()) -> None:
+        """Send a stage, with the GPUs that it is to use instead of the worker's. If the worker is dying, its `lost` event will say so."""
+        self.key, self.slots, self._lent = stage.key, slots, lent
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(json.dumps(stage.to_json()) + "\n")
+            self._process.stdin.write(json.dumps(request(stage, lent)) + "\n")
             self._process.stdin.flush()
 
     def kill(self) -> None:
@@ -179,8 +224,19 @@ def visible_gpus() -> tuple[str, ...]:
     return tuple(sorted(match[1] for match in devices if match))
 
 
-def this_machine(store: Path, *, device: str, threads: int, workers: int | None) -> ThisMachine:
-    """The executor for a study: `workers` slots, by default one a GPU, or as many as fill the cores."""
+def this_machine(store: Path, *, device: str, threads: int, workers: int | None, devices: int = 1) -> ThisMachine:
+    """The executor for a study: slots for `workers` trainings of so many devices, by default one a GPU, or as many as fill the cores."""
     gpus = () if device == "cpu" else visible_gpus()
-    default = len(gpus) if gpus else max(1, available_cores() // threads)
-    return ThisMachine(store, slots=workers or default, threads=threads, gpus=gpus)
+    default = len(gpus) if gpus else available_cores() // threads
+    slots = workers * devices if workers else max(devices, default)
+    return ThisMachine(store, slots=slots, threads=threads, gpus=gpus)
+
+
+def refuse_too_many(device: str, devices: int) -> None:
+    """Raise `ConfigError` where a training is to take more GPUs than this process may use."""
+    gpus = () if device == "cpu" else visible_gpus()
+    if devices > 1 and gpus and len(gpus) < devices:
+        raise ConfigError(
+            f"compute.devices is how many GPUs share a training; got {devices}, and this machine shows {len(gpus)}. "
+            f'Write {len(gpus)} or less, or device = "cpu".'
+        )

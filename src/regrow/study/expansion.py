@@ -135,6 +135,7 @@ class Expander:
                 precision=wish.precision,  # type: ignore[arg-type]
                 channels_last=bool(wish.channels_last),
                 compile=bool(wish.compile),
+                devices=wish.devices,
             )
         steps = dense_epochs(self.study) * math.ceil(comparison.facts.train / self.study.train.batch)
         result = self.need(trial_stage(self.study, comparison.dense, steps, comparison.access))

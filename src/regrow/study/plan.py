@@ -51,9 +51,11 @@ def describe(study: Study, out: Path, *, measure: bool = True) -> Row:
     require_trust(study)
     store = Store(out / "store")
     found = _expand_cheaply(study, store)
-    slots = this_machine(
-        store.root, device=study.compute.device, threads=study.compute.threads, workers=study.compute.workers
-    ).slots
+    asked = study.compute
+    machine = this_machine(
+        store.root, device=asked.device, threads=asked.threads, workers=asked.workers, devices=asked.devices
+    )
+    slots = machine.slots // asked.devices
     clock = _Clock(study, store, measure)
     stages = [
         clock.row(kind, [stage for stage in found.stages.values() if stage.kind == kind]) for kind in _kinds(found)

@@ -144,7 +144,7 @@ def prune_stage(ground: Ground, pruning: Pruning) -> Stage:
 
 def _looking(ground: Ground, pruning: Pruning) -> dict[str, Any]:
     """Which training examples a method looks at, and in which arithmetic."""
-    compute = {**ground.compute.to_json(), "precision": "fp32", "compile": False}
+    compute = {**ground.compute.alone().to_json(), "precision": "fp32", "compile": False}
     read = {"seed": pruning.seed, "epoch": pruning.read, "augment": ground.comparison.facts.augment}
     return {"examples": ground.comparison.wanted.prune.examples, "stream": read, "compute": compute}
 

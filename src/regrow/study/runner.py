@@ -18,7 +18,7 @@ from regrow.config.trust import require_trust
 from regrow.data.datasets import root_problem
 from regrow.errors import ConfigError, MissingExtraError
 from regrow.files import canonical_json
-from regrow.study.executor import Event, Executor, this_machine
+from regrow.study.executor import Event, Executor, refuse_too_many, slots_of, this_machine
 from regrow.study.expand import expand
 from regrow.study.expansion import Expansion
 from regrow.study.progress import Running, Snapshot
@@ -92,6 +92,7 @@ def run_study(
 def _require(study: Study) -> None:
     """Raise `ConfigError` where data, optional dependencies or trust are missing: before any stage, not once in each."""
     require_trust(study)
+    refuse_too_many(study.compute.device, study.compute.devices)
     for problem in map(root_problem, study.datasets):
         if problem:
             raise ConfigError(problem)
@@ -106,7 +107,11 @@ def _do_missing(
 ) -> tuple[Expansion, dict[str, str]]:
     compute = study.compute
     executor = this_machine(
-        store.root, device=compute.device, threads=compute.threads, workers=workers or compute.workers
+        store.root,
+        device=compute.device,
+        threads=compute.threads,
+        workers=workers or compute.workers,
+        devices=compute.devices,
     )
     try:
         job = Job(study, store, executor, observer)
@@ -153,7 +158,11 @@ class Job:
         now = time.monotonic()
         self._not_before = {key: at for key, at in self._not_before.items() if at > now}
         waiting = sorted(self._ready(found), key=lambda stage: (stage.priority, -stage.work))
-        for stage in waiting[: self.executor.idle]:
+        idle = self.executor.idle
+        for stage in waiting:
+            # What does not fit is waited for: shorter stages behind it could keep it out for good.
+            if (idle := idle - slots_of(stage)) < 0:
+                return
             self.running[stage.key] = stage
             self.executor.submit(stage)
 
@@ -206,10 +215,14 @@ class Job:
                 total=len(found.stages) + 2 * len(found.waiting),
                 running=tuple(self._running_row(stage) for stage in self.running.values()),
                 elapsed_seconds=time.monotonic() - self._started,
-                eta_seconds=self._pace.remaining(self._open_work(found), found.waiting, self.executor.slots),
+                eta_seconds=self._pace.remaining(self._open_work(found), found.waiting, self._side_by_side()),
                 message="",
             )
         )
+
+    def _side_by_side(self) -> int:
+        """Trainings that can run at once."""
+        return max(1, self.executor.slots // self.study.compute.devices)
 
     def _running_row(self, stage: Stage) -> Running:
         event = self._progress.get(stage.key, {})

@@ -252,7 +252,7 @@ def evaluate_reestimated_stage(ground: Ground, shape: Shape, weights: Stage, see
 
 def _evaluate_stage(ground: Ground, shape: Shape, weights: Stage, norms: dict[str, Any]) -> Stage:
     # fp32 for every network, however it was trained: the test set is no place for rounding.
-    compute = {**ground.compute.to_json(), "precision": "fp32", "compile": False}
+    compute = {**ground.compute.alone().to_json(), "precision": "fp32", "compile": False}
     return Stage(
         kind="evaluate",
         settings={"network": shape.spec.to_json(), "compute": compute, **norms},

@@ -6,7 +6,9 @@ leaves files in the task's folder.
 
 from __future__ import annotations
 
+import json
 import shutil
+import sys
 import time
 from itertools import islice
 from pathlib import Path
@@ -18,7 +20,7 @@ from regrow.channels.blocks import residual_blocks
 from regrow.channels.foreign import network_at, traced
 from regrow.channels.groups import channel_groups
 from regrow.data.examples import open_training
-from regrow.data.stream import open_stream, steps
+from regrow.data.stream import Portion, open_stream, steps
 from regrow.errors import DivergenceError
 from regrow.evaluation.accuracy import evaluate
 from regrow.networks.foreign import made_up_images
@@ -31,6 +33,8 @@ from regrow.pruning.mask_schedule import cubic_over
 from regrow.pruning.norms import reestimate_norms
 from regrow.pruning.sparsifiers import sparsifier
 from regrow.study.artifacts import ARCHITECTURE, MASK, SCALES, STATE, WEIGHTS, write_correct
+from regrow.study.executor import GPUS
+from regrow.study.stage import Stage
 from regrow.study.starts import Start, loaded, start
 from regrow.study.task import Task
 from regrow.training.checkpoint import load_weights, save_weights
@@ -38,6 +42,7 @@ from regrow.training.compute import Compute
 from regrow.training.interventions import Intervention
 from regrow.training.loop import Part, Trained, train
 from regrow.training.machine import apply
+from regrow.training.ranks import run_ranks, this_rank
 from regrow.training.trial import Make, choose, seconds_per_step
 
 Result = dict[str, Any]
@@ -48,7 +53,29 @@ NORM_BATCH = 200
 
 
 def train_network(task: Task) -> Result:
-    """Train; a loss that is no longer finite is a result too, so that it is found once and reported plainly."""
+    """Train: in this process, or over several devices in processes of their own, which are gone when it ends."""
+    compute = Compute.from_json(task.stage.settings["compute"])
+    if compute.devices == 1:
+        return train_here(task)
+    result: Result = run_ranks(
+        [sys.executable, "-m", "regrow.study.rank", str(task.store.root)],
+        devices=compute.devices,
+        request=json.dumps(task.stage.to_json()),
+        tell=task.tell,
+        environment=rank_environment(task.stage, compute),
+    )
+    return result
+
+
+def rank_environment(stage: Stage, compute: Compute) -> dict[str, str]:
+    """What the processes of a training over several devices find in their environment before they load torch."""
+    threads = {"OMP_NUM_THREADS": str(compute.threads), "MKL_NUM_THREADS": str(compute.threads)}
+    return threads | ({"CUDA_VISIBLE_DEVICES": stage.local[GPUS]} if GPUS in stage.local else {})
+
+
+def train_here(task: Task) -> Result:
+    """Train in this process, or take part in a training of several; a loss that is no longer finite is a result too, so that it is found
+    once and reported plainly."""
     compute = _compute(task)
     begin = start(task)
     hand = _intervention(task, begin)
@@ -56,7 +83,8 @@ def train_network(task: Task) -> Result:
         trained = _trained(task, begin, hand, compute)
     except DivergenceError as error:
         return {"diverged": True, "message": str(error)}
-    _keep(task, begin, hand)
+    if this_rank() == 0:
+        _keep(task, begin, hand)
     last = trained.history[-1] if trained.history else {}
     return {
         "diverged": False,
@@ -117,7 +145,13 @@ def _trained(task: Task, begin: Start, hand: Intervention | None, compute: Compu
     return train(
         begin.network,
         stream=open_stream(
-            examples, recipe.batch, read["seed"], read["augment"], compute.channels_last, loader_workers
+            examples,
+            recipe.batch,
+            read["seed"],
+            read["augment"],
+            compute.channels_last,
+            loader_workers,
+            Portion(this_rank(), compute.devices),
         ),
         first_epoch=read["epoch"],
         validation=validation,

@@ -7,7 +7,6 @@ this process started. When the parent dies the worker does too: the kernel is as
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import queue
@@ -25,8 +24,7 @@ from regrow.study.stage import STAGE_KINDS, Stage
 from regrow.study.store import Store
 from regrow.study.task import Task, Tell
 from regrow.table import load
-
-_PR_SET_PDEATHSIG = 1
+from regrow.training.ranks import RankFailedError, RankLostError, die_with_parent
 
 
 def execute(stage: Stage, store: Store, tell: Tell) -> str:
@@ -64,7 +62,10 @@ def _count_attempt(folder: Path) -> int:
 
 
 def answer(request: dict[str, Any], store: Store, send: Tell) -> None:
-    """Do one request and send its closing event: done, busy or failed."""
+    """Do one request and send its closing event: done, busy or failed.
+
+    Raises `RankLostError` where a process of its training was killed.
+    """
     stage = Stage.from_json(request)
     key = stage.key
 
@@ -73,8 +74,11 @@ def answer(request: dict[str, Any], store: Store, send: Tell) -> None:
 
     try:
         send({"event": execute(stage, store, tell), "key": key})
+    except RankLostError:
+        raise
     except RegrowError as error:
-        send({"event": "failed", "key": key, "message": str(error), "detail": ""})
+        detail = error.detail if isinstance(error, RankFailedError) else ""
+        send({"event": "failed", "key": key, "message": str(error), "detail": detail})
     except Exception as error:
         text = f"{type(error).__name__}: {error}"
         send({"event": "failed", "key": key, "message": text, "detail": traceback.format_exc()})
@@ -93,8 +97,13 @@ def main(root: str) -> None:
     def send(event: dict[str, Any]) -> None:
         events.write(json.dumps(event) + "\n")
 
-    while True:
-        answer(requests.get(), store, send)
+    try:
+        while True:
+            answer(requests.get(), store, send)
+    except RankLostError:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)  # the stage is begun again, as if this process had been killed
 
 
 def _listen(stream: TextIO, requests: queue.SimpleQueue[dict[str, Any]]) -> None:
@@ -102,12 +111,6 @@ def _listen(stream: TextIO, requests: queue.SimpleQueue[dict[str, Any]]) -> None
     for line in stream:
         requests.put(json.loads(line))
     os._exit(0)
-
-
-def die_with_parent() -> None:
-    """Ask the kernel to kill this process when its parent ends; where it cannot, end of input does the same a little later."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ Every field changes the bits of a result, so all of them are part of a stage's i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from regrow.errors import ConfigError
@@ -15,7 +15,7 @@ from regrow.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Compute:
-    """Where and in which arithmetic one network is trained: always on a single device."""
+    """Where and in which arithmetic one network is trained."""
 
     device: Literal["cpu", "cuda"] = "cpu"
     """The kind of device; `cuda` is the first one that the process sees."""
@@ -32,9 +32,16 @@ class Compute:
     compile: bool = False
     """Whether the network goes through torch.compile."""
 
+    devices: int = 1
+    """Devices of that kind that share each batch of one training, one process on each."""
+
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON types; `from_json` gives an equal value back."""
-        return asdict(self)
+        """As plain JSON types; `from_json` gives an equal value back. A single device goes without saying, as in older stores."""
+        return {name: value for name, value in asdict(self).items() if name != "devices" or value != 1}
+
+    def alone(self) -> Compute:
+        """The same arithmetic on one device: for all that is not training."""
+        return replace(self, devices=1)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Compute:

@@ -1,7 +1,12 @@
 """The training loop. Dense networks and all arms go through it; what differs between them is in the recipe alone.
 
-Single device. The same start, stream, recipe and compute give the same bits; a training that was killed at any moment and
-started again in the same folder ends with the bits of one that was not.
+The same start, stream, recipe and compute give the same bits; a training that was killed at any moment and started again in the same
+folder ends with the bits of one that was not.
+
+Over several devices, one process on each (see `ranks.py`) takes these steps with its portion of every batch. Gradients are weighted so that
+their mean over ranks is the mean over the whole batch, however it divides; all ranks then hold the same weights, bit for bit, and an
+intervention, called on each of them, does the same to each. Norm layers see their own rank's portion in a step; the running statistics
+that ranks collect are averaged when an epoch is over. Rank 0 alone writes and tells.
 """
 
 from __future__ import annotations
@@ -10,7 +15,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -19,13 +24,14 @@ import torch
 from torch import nn
 
 from regrow.data.examples import AnyExamples
-from regrow.data.stream import BatchStream, batches
-from regrow.errors import DivergenceError
+from regrow.data.stream import BatchStream, Portion, batch_sizes, batches
+from regrow.errors import ConfigError, DivergenceError
 from regrow.randomness import seeded
 from regrow.training.checkpoint import Checkpoints, Progress, Row, restore_optimizer
 from regrow.training.compute import Compute
 from regrow.training.interventions import Intervention, described
 from regrow.training.learner import Learner, Score, open_fabric
+from regrow.training.ranks import this_rank
 from regrow.training.recipe import Recipe
 from regrow.training.schedule import learning_rates
 from regrow.training.state import State, generators, save_state, set_generators
@@ -99,11 +105,14 @@ def train(
         start: the optimiser's state to begin with; the weights are those of `network`. By default it is empty.
         part: leave out first steps, or stop before the end.
 
-    Raises `DivergenceError` when the loss stops being finite, `StoreError` where a checkpoint cannot be written,
-    `MissingExtraError` for a tracker that is not installed.
+    Raises `DivergenceError` when the loss stops being finite, `StoreError` where a checkpoint cannot be written or ranks read different
+    ones, `MissingExtraError` for a tracker that is not installed, `ConfigError` for a batch that is too small for so many devices.
     """
-    fabric = open_fabric(compute, [open_tracker(name, folder / "trackers", label or folder.name) for name in loggers])
+    _refuse_unshared(stream, compute)
+    told = loggers if this_rank() == 0 else ()
+    fabric = open_fabric(compute, [open_tracker(name, folder / "trackers", label or folder.name) for name in told])
     learner = Learner(network, recipe, compute, fabric, intervention)
+    team = learner.team
     if start is not None:
         restore_optimizer(learner.optimizer, start.optimizer)
     part = part or Part()
@@ -112,17 +121,18 @@ def train(
     identity |= part.identity() | ({"intervention": described(intervention)} if intervention is not None else {})
     checkpoints = Checkpoints(folder / CHECKPOINT_FOLDER, identity, every_seconds=checkpoint_seconds)
     progress = checkpoints.resume(learner.network, learner.optimizer, intervention)
-    run = _Run(learner, stream, validation, loader_workers, recipe, first_epoch, seed, rates, on_tick, part, start)
-    with _metrics(folder, progress, fabric.loggers) as tell:
+    team.agree(len(progress.history))
+    ticks = on_tick if team.leads else None
+    run = _Run(learner, stream, validation, loader_workers, recipe, first_epoch, seed, rates, ticks, part, start)
+    with _metrics(folder, progress, fabric.loggers, on_epoch) if team.leads else nullcontext(_hush) as tell:
         while len(progress.history) < part.epochs(recipe, stream.steps_per_epoch):
             started = time.perf_counter()
             row = run.epoch(len(progress.history))
             progress.history.append(row)
             progress.train_seconds += time.perf_counter() - started
             tell(row)
-            if on_epoch is not None:
-                on_epoch(row)
-            checkpoints.save_if_due(learner.network, learner.optimizer, progress, intervention)
+            if team.leads:
+                checkpoints.save_if_due(learner.network, learner.optimizer, progress, intervention)
         if part.stop_at is not None:
             run.stop(len(progress.history))
     if intervention is not None:
@@ -181,28 +191,30 @@ class _Run:
 
     def stop(self, done: int) -> None:
         """Take the steps of the unfinished epoch that come before the stop, and write the state there."""
-        number, spe = self.first_epoch + done, self.stream.steps_per_epoch
+        number, spe, team = self.first_epoch + done, self.stream.steps_per_epoch, self.learner.team
         left = (self.part.stop_at or 0) - done * spe
-        with seeded(self.seed, "network", number):
+        with self._seeded(number):
             batches = itertools.islice(self.stream.epoch(number), left)
             rates = self.rates[done * spe : done * spe + left]
-            self.learner.learn(batches, rates)
+            self.learner.learn(batches, rates, wholes=self._sizes())
             if not self.learner.is_finite():
                 self._check("weights", math.nan, done, rates or self.rates)
-            numbers = generators(self.learner.device) if left else {}
+            numbers = team.gathered(generators(self.learner.device)) if left else {}
             assert self.part.state_file is not None
-            save_state(self.part.state_file, self.learner.network, self.learner.optimizer, numbers)
+            if team.leads:
+                save_state(self.part.state_file, self.learner.network, self.learner.optimizer, numbers)
 
     def epoch(self, done: int) -> Row:
         """The epoch after `done` finished ones. Raises `DivergenceError`."""
-        steps, number = self.stream.steps_per_epoch, self.first_epoch + done
+        steps, number, team = self.stream.steps_per_epoch, self.first_epoch + done, self.learner.team
         skipped = self.part.first_step if done == 0 else 0
         rates = self.rates[done * steps + skipped : (done + 1) * steps]
-        with seeded(self.seed, "network", number):
+        with self._seeded(number):
             if skipped and self.start is not None:
-                set_generators(self.start.generators)
+                set_generators(self.start.generators, team.rank)
             tick = _ticker(self.on_tick, done * steps + skipped, len(self.rates))
-            train = self.learner.learn(itertools.islice(self.stream.epoch(number), skipped, None), rates, tick).score()
+            batches = itertools.islice(self.stream.epoch(number), skipped, None)
+            train = self.learner.learn(batches, rates, tick, self._sizes()[skipped:]).score(team)
         self._check("training loss", train.loss, done, rates)
         hand, last = self.learner.hand, done + 1 == self.recipe.epochs
         # An intervention may rank weights after an epoch, and what is not a number has no rank.
@@ -222,6 +234,15 @@ class _Run:
             "lr": rates[-1],
         }
 
+    def _seeded(self, number: int) -> AbstractContextManager[None]:
+        """What the network draws in an epoch of the stream: every rank has numbers of its own."""
+        rank = self.learner.team.rank
+        return seeded(self.seed, "network", number, *(("rank", rank) if rank else ()))
+
+    def _sizes(self) -> list[int]:
+        """Examples of an epoch's batches, before they are shared out."""
+        return batch_sizes(len(self.stream.examples), self.stream.steps_per_epoch)
+
     def _validate(self) -> Score | None:
         if self.validation is None:
             return None
@@ -231,6 +252,7 @@ class _Run:
                 VALIDATION_BATCH,
                 channels_last=self.learner.channels_last,
                 workers=self.loader_workers,
+                portion=Portion(self.learner.team.rank, self.learner.team.size),
             )
         )
 
@@ -254,9 +276,30 @@ def _identity(network: nn.Module, recipe: Recipe, compute: Compute, reading: tup
     }
 
 
+def _refuse_unshared(stream: BatchStream, compute: Compute) -> None:
+    """Raise `ConfigError` unless the stream gives this rank its portion, and that portion is never empty."""
+    if compute.devices == 1:
+        return
+    if stream.portion != Portion(this_rank(), compute.devices):
+        raise ConfigError(
+            f"rank {this_rank()} of {compute.devices} must read its own portion of every batch; its stream reads {stream.portion}. "
+            "Open the stream with portion=Portion(rank, devices)."
+        )
+    if (least := len(stream.examples) // stream.steps_per_epoch) < compute.devices:
+        raise ConfigError(
+            f"every device must have an example of every batch; the smallest batch has {least}, and compute.devices = {compute.devices}. "
+            "Raise train.batch or take fewer devices."
+        )
+
+
+def _hush(row: Row) -> None:
+    """Ranks other than the first tell nothing."""
+    del row
+
+
 @contextmanager
-def _metrics(folder: Path, progress: Progress, loggers: Sequence[Any]) -> Iterator[OnEpoch]:
-    """Tells rows to the metrics file and the trackers; closes them whatever happens."""
+def _metrics(folder: Path, progress: Progress, loggers: Sequence[Any], on_epoch: OnEpoch | None) -> Iterator[OnEpoch]:
+    """Tells rows to the metrics file, the trackers and whoever wants to know; closes them whatever happens."""
     file = MetricsFile(folder / METRICS_FILE, progress.history)
 
     def tell(row: Row) -> None:
@@ -264,6 +307,8 @@ def _metrics(folder: Path, progress: Progress, loggers: Sequence[Any]) -> Iterat
         for logger in loggers:
             numbers = {name: value for name, value in row.items() if name != "epoch" and value is not None}
             logger.log_metrics(numbers, step=row["epoch"])
+        if on_epoch is not None:
+            on_epoch(row)
 
     status = "failed"
     try:

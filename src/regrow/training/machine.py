@@ -8,13 +8,14 @@ import torch
 
 from regrow.errors import ConfigError
 from regrow.training.compute import Compute
+from regrow.training.ranks import this_rank
 
 
 def apply(compute: Compute) -> None:
     """Make the process compute as `compute` says, and the same way every time. May be called again with the same value.
 
     An operation of somebody's network that has no deterministic form (on a GPU) warns and runs. Raises `ConfigError` where
-    there is no CUDA device to train on.
+    there is no CUDA device to train on, or not as many as asked for.
     """
     torch.set_num_threads(compute.threads)
     # Dead channels let momentum fade through numbers so small that CPUs handle them a hundred times slower than zero.
@@ -25,16 +26,22 @@ def apply(compute: Compute) -> None:
     # fp32 is meant literally: no TF32, no bf16 behind the scenes.
     torch.set_float32_matmul_precision("highest")
     if compute.device == "cuda":
-        _apply_cuda()
+        _apply_cuda(compute.devices)
 
 
-def _apply_cuda() -> None:
+def _apply_cuda(devices: int) -> None:
     # cuBLAS reads this when it starts; without it its results may differ from run to run.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     if not torch.cuda.is_available():
         raise ConfigError(
             "compute.device is where networks are trained; got cuda, but PyTorch sees no CUDA device. Write cpu or auto."
         )
+    if (found := torch.cuda.device_count()) < devices:
+        raise ConfigError(
+            f"compute.devices is how many CUDA devices share a training; got {devices}, and PyTorch sees {found}. Write {found} or less."
+        )
+    if devices > 1:
+        torch.cuda.set_device(this_rank())
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from regrow.settings import Settings
 
@@ -85,4 +85,24 @@ class ComputeSettings(Settings):
     """torch.compile; auto takes it where the time saved over the whole study exceeds the time to compile."""
 
     workers: Annotated[int, Field(ge=1)] | None = None
-    """Trainings side by side; by default cores / threads on the CPU, one a GPU. Never changes a result."""
+    """Trainings side by side; by default cores / threads on the CPU, one a GPU, divided by `devices`. Never changes a result."""
+
+    devices: Annotated[int, Field(ge=1)] = 1
+    """Devices that share each training of the study, one process on each: GPUs, or on the CPU groups of `threads` threads. `train.batch`
+    is shared out among them; what a batch norm measures, it measures on each device's share. Pruning and testing take one device."""
+
+    @model_validator(mode="after")
+    def _compiled_on_one_device(self) -> ComputeSettings:
+        if self.compile is True and self.devices > 1:
+            raise ValueError(
+                f"compile is for trainings on one device; found devices = {self.devices}. Leave compile out"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_a_single_device(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Studies on one device keep the identity that they had before there were several."""
+        written: dict[str, Any] = handler(self)
+        if self.devices == 1:
+            written.pop("devices", None)
+        return written

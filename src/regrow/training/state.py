@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 from regrow.errors import StoreError
 from regrow.files import write_atomic
 from regrow.training.checkpoint import on_cpu, optimizer_tensors, part_of
+from regrow.training.team import own_name
 
 _WEIGHTS, _OPTIMIZER, _GENERATORS = "network.", "optimizer.", "generators."
 CPU, CUDA = "cpu", "cuda"
@@ -35,7 +36,8 @@ class State:
     """The optimiser's tensors by position of the parameter among those that train, e.g. `3.momentum_buffer`."""
 
     generators: Mapping[str, Tensor] = field(default_factory=dict)
-    """States of torch's generators in the middle of an epoch, by kind of device; empty at an epoch's start, where seeds are new."""
+    """States of torch's generators in the middle of an epoch, by kind of device (and rank, see
+    `team.own_name`); empty at an epoch's start, where seeds are new."""
 
 
 def generators(device: str) -> dict[str, Tensor]:
@@ -44,12 +46,13 @@ def generators(device: str) -> dict[str, Tensor]:
     return found | ({CUDA: torch.cuda.get_rng_state()} if device == CUDA else {})
 
 
-def set_generators(states: Mapping[str, Tensor]) -> None:
-    """Put torch's generators where they were."""
-    if CPU in states:
-        torch.set_rng_state(states[CPU])
-    if CUDA in states and torch.cuda.is_available():
-        torch.cuda.set_rng_state(states[CUDA])
+def set_generators(states: Mapping[str, Tensor], rank: int = 0) -> None:
+    """Put torch's generators where they were, in the process of that rank."""
+    cpu, cuda = own_name(CPU, rank), own_name(CUDA, rank)
+    if cpu in states:
+        torch.set_rng_state(states[cpu])
+    if cuda in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states[cuda])
 
 
 def save_state(path: Path, network: nn.Module, optimizer: Optimizer, numbers: Mapping[str, Tensor]) -> None:

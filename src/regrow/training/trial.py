@@ -58,7 +58,7 @@ def choose(
 
     Args:
         spec, recipe: what is trained, and how.
-        wish: the fields of `ComputeSettings`: device, threads, precision, channels_last, compile.
+        wish: the fields of `ComputeSettings`: device, threads, precision, channels_last, compile, and devices where there are several.
         total_steps: steps of one training; compilation must pay for itself within them.
         make: builds the network of a specification and a seed; the zoo's own builder, unless it comes from elsewhere.
 
@@ -74,24 +74,29 @@ def choose(
             precision=precision,
             channels_last=last,
             compile=wish["compile"] is True,
+            devices=wish.get("devices", 1),
         )
         for precision, last in OPTIONS
         if wish["precision"] in ("auto", precision) and wish["channels_last"] in ("auto", last)
     ]
-    if len(options) == 1 and wish["compile"] != "auto":
-        apply(options[0])
+    compiling = wish["compile"] == "auto" and wish.get("devices", 1) == 1
+    if len(options) == 1 and not compiling:
+        apply(options[0].alone())
         return Choice(compute=options[0], measured=[])
     trials = [_Trial(spec, recipe, option, make) for option in options]
     _time_in_turn(trials)
     chosen = trials[pick([min(trial.seconds) for trial in trials])]
-    if wish["compile"] == "auto":
+    if compiling:
         chosen = _compiled_if_it_pays(spec, recipe, chosen, trials, total_steps)
-    apply(chosen.compute)
+    apply(chosen.compute.alone())
     return Choice(compute=chosen.compute, measured=[trial.row() for trial in trials])
 
 
 def seconds_per_step(spec: NetworkSpec, recipe: Recipe, compute: Compute, make: Make = build) -> float:
-    """Median seconds of one training step of `recipe.batch` examples; the machine should be as busy as it will be then."""
+    """Median seconds of one training step of `recipe.batch` examples; the machine should be as busy as it will be then.
+
+    Of a step that several devices share, this is the time of one device's portion; averaging the gradients is not in it.
+    """
     trial = _Trial(spec, recipe, compute, make)
     _time_in_turn([trial])
     return statistics.median(trial.seconds)
@@ -125,15 +130,16 @@ class _Trial:
     def __init__(self, spec: NetworkSpec, recipe: Recipe, compute: Compute, make: Make) -> None:
         self.compute, self.make, self.seconds = compute, make, list[float]()
         self._spec = spec
-        apply(compute)
-        self._learner = Learner(make(spec, 0, "trial"), recipe, compute, open_fabric(compute))
+        alone, batch = compute.alone(), -(-recipe.batch // compute.devices)
+        apply(alone)
+        self._learner = Learner(make(spec, 0, "trial"), recipe, alone, open_fabric(alone))
         first = self._take(PROBE_BATCH)  # sets up kernels and memory, and compiles
         # The batches of an epoch have two sizes, and each is compiled for itself.
         self.compile_seconds = 2 * first if compute.compile else 0.0
-        predicted = self._take(PROBE_BATCH) * recipe.batch / PROBE_BATCH
-        affordable = max(PROBE_BATCH, int(recipe.batch * STEP_SECONDS / predicted))
-        self._batch = min(recipe.batch, affordable)
-        self._scale = recipe.batch / self._batch
+        predicted = self._take(PROBE_BATCH) * batch / PROBE_BATCH
+        affordable = max(PROBE_BATCH, int(batch * STEP_SECONDS / predicted))
+        self._batch = min(batch, affordable)
+        self._scale = batch / self._batch
         self._take(self._batch)
 
     def time(self) -> None:
