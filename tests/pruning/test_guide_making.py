@@ -34,6 +34,27 @@ def test_the_one_comparison_that_found_something_need_not_be_named() -> None:
     assert make_guide(only).source.method == "slimming"
 
 
+def test_recipes_of_one_study_are_told_apart() -> None:
+    varied = results()
+    varied["architectures"] = [
+        {**row, "variant": variant, "widths": [8, 8, 8] if variant == "long" else row["widths"]}
+        for variant in ("short", "long")
+        for row in varied["architectures"]
+        if row["method"] == "slimming"
+    ]
+    with pytest.raises(ConfigError, match="--variant 'short'; toy"):
+        make_guide(varied)
+    guide = make_guide(varied, variant="long")
+    assert (guide.channels, guide.source.variant, guide.source.n) == ((0.8, 0.4), "long", 2)
+
+
+def test_results_from_before_there_were_recipes_are_read() -> None:
+    old = results()
+    for row in old["architectures"]:
+        del row["variant"]
+    assert make_guide(old, method="slimming").channels == (0.95, 0.15)
+
+
 def test_a_guide_of_chance_is_made_only_where_it_is_asked_for() -> None:
     assert make_guide(results(), design="50 % of macs").source.method == "slimming"
     assert make_guide(results(), method="random-widths").channels == (0.1, 0.05)

@@ -23,6 +23,7 @@ def guide_command(
     design: Annotated[str, typer.Option(help="What it was asked for, as the report calls it: '50 % of macs'.")] = "",
     network: Annotated[str, typer.Option(help="The network, as the report calls it.")] = "",
     data: Annotated[str, typer.Option(help="The data set's label.")] = "",
+    variant: Annotated[str, typer.Option(help="The recipe, where the study has several.")] = "",
     out: Folder = OUT,
     as_json: AsJson = False,
 ) -> None:
@@ -33,14 +34,8 @@ def guide_command(
         from regrow.pruning.guide_making import make_guide
 
         found = api.open_results(results, out=out)
-        guide = make_guide(
-            found.content,
-            network=network,
-            data=data,
-            method=method,
-            design=design,
-            where=str(found.folder / api.RESULTS),
-        )
+        chosen = {"network": network, "data": data, "variant": variant, "method": method, "design": design}
+        guide = make_guide(found.content, **chosen, where=str(found.folder / api.RESULTS))
         write_guide(output, guide)
         if as_json:
             print_json(guide.to_json())

@@ -60,6 +60,9 @@ class GuideSource:
     """Id of the study."""
 
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, max_length=10_000)]
+    variant: Text = ""
+    """Which of the study's recipes; empty where it had one."""
+
     n: Annotated[int, Field(ge=1)]
     """Number of seeds that the means are over."""
 
@@ -90,6 +93,7 @@ class Guide:
     def to_json(self) -> dict[str, Any]:
         """As plain JSON types; what says nothing is left out."""
         value: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        value["source"] = {key: found for key, found in value["source"].items() if (key, found) != ("variant", "")}
         return {key: found for key, found in value.items() if found not in (None, [])}
 
     @classmethod

@@ -18,7 +18,7 @@ from regrow.pruning.methods import METHODS
 Row = Mapping[str, Any]
 Results = Mapping[str, Any]
 
-KEYS: Final = ("network", "data", "method", "fraction", "design")
+KEYS: Final = ("network", "data", "variant", "method", "fraction", "design")
 """The columns that say which comparison a row of results belongs to."""
 
 _DIGITS: Final = 6
@@ -26,7 +26,14 @@ _DIGITS: Final = 6
 
 
 def make_guide(
-    results: Results, *, network: str = "", data: str = "", method: str = "", design: str = "", where: str = "results"
+    results: Results,
+    *,
+    network: str = "",
+    data: str = "",
+    variant: str = "",
+    method: str = "",
+    design: str = "",
+    where: str = "results",
 ) -> Guide:
     """The guide of the one comparison of a study whose architecture pruning found, or that the names choose.
 
@@ -34,13 +41,14 @@ def make_guide(
         results: the content of a results.json.
         network: choose by the network, as the results call it.
         data: choose by the data set's label.
+        variant: choose by the recipe, in a study of several.
         method: choose by the method.
         design: choose by the design, e.g. `50 % of macs`.
         where: what messages call the results.
 
     Raises `ConfigError` where no comparison, or more than one, is meant, and where the results do not hold what a guide needs.
     """
-    wish = {"network": network, "data": data, "method": method, "design": design}
+    wish = {"network": network, "data": data, "variant": variant, "method": method, "design": design}
     asked = {key: value for key, value in wish.items() if value}
     every = _comparisons(results)
     chosen = [
@@ -59,8 +67,13 @@ def _comparisons(results: Results) -> dict[tuple[Any, ...], list[Row]]:
     """Rows of architectures by comparison."""
     found: dict[tuple[Any, ...], list[Row]] = {}
     for row in results.get("architectures", ()):
-        found.setdefault(tuple(row[key] for key in KEYS), []).append(row)
+        found.setdefault(_key(row), []).append(row)
     return found
+
+
+def _key(row: Row) -> tuple[Any, ...]:
+    """A row's comparison; rows that were written before there were variants have none."""
+    return tuple((row.get(key) or "") if key == "variant" else row[key] for key in KEYS)
 
 
 def _found_something(rows: Sequence[Row]) -> bool:
@@ -75,7 +88,8 @@ def _by_chance(method: str) -> bool:
 
 def _named(key: Sequence[Any]) -> str:
     said = dict(zip(KEYS, key, strict=True))
-    return f"{said['network']} on {said['data']}, --method {said['method']} --design '{said['design']}'"
+    recipe = f" --variant '{said['variant']}'" if said["variant"] else ""
+    return f"{said['network']} on {said['data']}, --method {said['method']} --design '{said['design']}'{recipe}"
 
 
 def _choose(
@@ -84,7 +98,11 @@ def _choose(
     words = " and ".join(f"{key} {value!r}" for key, value in asked.items())
     if chosen:
         rule = f"{len(chosen)} comparisons{' with ' + words if words else ''} have architectures that pruning found"
-        hint = "Choose one with --method, --design, --network or --data: " + "; ".join(map(_named, chosen)) + "."
+        hint = (
+            "Choose one with --method, --design, --variant, --network or --data: "
+            + "; ".join(map(_named, chosen))
+            + "."
+        )
     else:
         rule = f"no comparison{' with ' + words if words else ' has an architecture of its own for every seed'}"
         hint = "It has: " + ("; ".join(map(_named, every)) or "none at all") + "."
@@ -149,7 +167,7 @@ def _mean(values: Sequence[float]) -> float:
 
 def _of_masks(results: Results, key: tuple[Any, ...], source: GuideSource, where: str) -> Guide:
     """Mean share of weights kept, by stage and 3x3 kernel position."""
-    rows = [row for row in results.get("prunings", ()) if tuple(row[name] for name in KEYS) == key]
+    rows = [row for row in results.get("prunings", ()) if _key(row) == key]
     rows = [row for row in rows if row["seed"] in source.seeds]
     if not rows or any(not row.get("stage_shares") for row in rows):
         rule = f"does not say where {_named(key)} keeps weights"
