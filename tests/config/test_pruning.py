@@ -63,6 +63,12 @@ def test_what_can_be_meant_is_taken(prune: dict[str, Any]) -> None:
     assert told(prune=prune) == []
 
 
+def test_a_design_may_name_blocks_of_its_network_for_a_method_that_removes_blocks() -> None:
+    prune = {"method": "sss", "widths": "sss-resnet41"}
+    assert told(prune=prune, network={"name": "torchvision:resnet50"}, data={"name": "imagenet"}) == []
+    assert told(prune=prune) == ["prune.widths: the design 'sss-resnet41' is for torchvision:resnet50, not for vgg11"]
+
+
 @pytest.fixture
 def guides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two guides of VGGs in the current folder."""

@@ -52,6 +52,15 @@ def test_blocks_with_the_smallest_factors_go() -> None:
     assert all(len(indices) == group.channels for indices, group in zip(found.kept.values(), one.groups, strict=True))
 
 
+def test_blocks_that_a_design_names_go_whatever_their_factors() -> None:
+    amount = Amount.from_json({"amount": {"remove": "blocks", "of": "blocks", "blocks": ["stage1.block2"]}})
+    scales = {"stage1.block1": torch.tensor([0.0]), "stage1.block2": torch.tensor([1.0])}
+    assert decide_channels(subject("resnet20"), "sss", amount, scales=scales).removed == ("stage1.block2",)
+    strange = Amount(remove="blocks", of="blocks", blocks=("stage2.block1",))
+    with pytest.raises(PruningError, match=r"stage2\.block1 is no block that can go whole"):
+        decide_channels(subject("resnet20"), "sss", strange, scales=scales)
+
+
 def test_where_no_factor_is_zero_it_is_said_how_near_they_came() -> None:
     one = subject("resnet20")
     names = [name for name, _ in one.network.named_modules() if name.count(".") == 1 and "block" in name]

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from torchvision.models import resnet50
 
 from regrow.channels.carve import carve
-from regrow.channels.foreign import first_channels, prunable_of, traced
+from regrow.channels.foreign import blocks_of, first_channels, prunable_of, traced
 from regrow.channels.groups import channel_groups
 from regrow.config.feasible import prunings_exist
 from regrow.networks.build import build
@@ -18,6 +19,7 @@ from regrow.networks.prunable import Prunable, prunable_of_zoo
 from regrow.networks.settings import NetworkSettings
 from regrow.networks.sources import NOWHERE, dense_network, is_foreign
 from regrow.networks.spec import NetworkSpec
+from regrow.networks.without import remove_blocks
 from regrow.networks.zoo import NETWORKS
 from regrow.pruning.decide import Amount, Subject
 from regrow.pruning.designs import DESIGNS
@@ -143,6 +145,22 @@ def test_thinet_leaves_the_stem_the_shortcuts_and_the_outer_convolutions_of_resn
         assert [widths[f"layer{stage}.1.conv2"] for stage in (1, 2, 3, 4)] == list(kept)
 
 
+@pytest.mark.parametrize(("design", "gone"), [("sss-resnet41", 2), ("sss-resnet32", 5), ("sss-resnet26", 5)])
+def test_every_block_of_resnet50_that_goes_saves_the_same_number_of_macs(design: str, gone: int) -> None:
+    with torch.device("meta"):
+        network = resnet50()
+    before = cost_of(network, IMAGENET).macs
+    remove_blocks(network, DESIGNS[design].blocks)
+    # By hand: in the first stage 56x56 pixels x (256 x 64 + 64 x 64 x 9 + 64 x 256); a stage on, a quarter of the pixels, four times that.
+    assert before - cost_of(network, IMAGENET).macs == gone * 56 * 56 * (2 * 256 * 64 + 64 * 64 * 9)
+
+
+@pytest.mark.parametrize("design", [name for name, row in DESIGNS.items() if row.blocks])
+def test_blocks_of_a_design_can_go_whole(design: str) -> None:
+    dense, _ = dense_of("torchvision:resnet50")
+    assert set(DESIGNS[design].blocks) <= {block.name for block in blocks_of(dense, NOWHERE).blocks}
+
+
 @pytest.mark.parametrize(("design", "network"), PAIRS)
 def test_every_design_fits_narrower_networks_too(design: str, network: str) -> None:
     dense, _ = dense_of(network, 0.25)
@@ -155,9 +173,9 @@ def test_every_design_fits_narrower_networks_too(design: str, network: str) -> N
 def test_every_design_names_its_networks_and_says_how_much_in_one_way(design: str) -> None:
     row = DESIGNS[design]
     assert all(is_foreign(name) or name in NETWORKS for name in row.networks)
-    assert [bool(row.widths), bool(row.stages), bool(row.named), bool(row.like)].count(True) == 1
+    assert [bool(row.widths), bool(row.stages), bool(row.named), bool(row.like), bool(row.blocks)].count(True) == 1
     assert bool(row.fewer) == bool(row.like)
-    assert bool(row.named) == is_foreign(row.network)
+    assert bool(row.named or row.blocks) == is_foreign(row.network)
     assert row.summary and not row.summary.endswith(".")
 
 
@@ -184,7 +202,7 @@ def test_with_the_method_position_exactly_the_first_two_channels_go(design: str,
 @pytest.mark.parametrize("design", FOREIGN)
 def test_that_a_design_fits_is_checked_by_the_name_of_a_network_before_it_is_built(design: str) -> None:
     data = {"name": "imagenet"}
-    prune = {"method": "l1", "widths": design}
+    prune = {"method": "sss" if DESIGNS[design].blocks else "l1", "widths": design}
     fitting = study(network={"name": DESIGNS[design].network}, data=data, prune=prune)
     assert list(prunings_exist(fitting)) == []
     (wrong,) = prunings_exist(study(network={"name": "torchvision:resnet18"}, data=data, prune=prune))

@@ -92,3 +92,11 @@ def test_widths_by_a_guide_are_computed_and_the_guide_is_part_of_what_is_asked(t
 def test_a_guess_at_what_goes_is_a_share() -> None:
     guesses = [asked("l1"), asked("l1", of="macs"), asked("magnitude", None, per_round=0.5, rounds=2)]
     assert [one.supposed_share for one in guesses] == [0.75, 0.5, 0.75]
+
+
+def test_the_blocks_that_a_design_names_are_part_of_what_is_asked() -> None:
+    named = asked("sss", None, widths="sss-resnet41")
+    assert named.amount()["blocks"] == ["layer1.1", "layer1.2"]
+    assert named.automatic and not named.named_widths
+    assert "blocks" not in asked("sss").amount()
+    assert asked("sss", None, widths="sss-resnet41", remove="channels").named_blocks == ()

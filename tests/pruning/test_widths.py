@@ -16,7 +16,7 @@ from regrow.networks.settings import NetworkSettings
 from regrow.networks.spec import NetworkSpec
 from regrow.networks.zoo import dense_spec
 from regrow.pruning.settings import PruneSettings
-from regrow.pruning.widths import kept_of, target_widths
+from regrow.pruning.widths import foreign_faults, kept_of, target_widths
 
 
 def dense(name: str = "vgg11", width: float = 1.0) -> NetworkSpec:
@@ -202,6 +202,14 @@ def of_resnet34(channels: dict[str, int], design: str = "resnet34-a") -> tuple[i
     )
     dense = replace(RESNET34, widths=found.widths)
     return target_widths(PruneSettings(method="l1", widths=design), dense, None, found)
+
+
+def test_a_design_of_blocks_is_for_methods_that_remove_blocks() -> None:
+    network = replace(RESNET34, name="torchvision:resnet50")
+    for method, wrong in (("sss", 0), ("l1", 1), (("sss", "fpgm"), 1)):
+        faults = foreign_faults(PruneSettings(method=method, widths="sss-resnet26"), network)
+        assert len(faults) == wrong
+        assert all("removes whole blocks" in fault.rule and "sss" in fault.hint for fault in faults)
 
 
 WHOLE = {

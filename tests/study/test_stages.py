@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from regrow.config.load import load_study
 from regrow.config.study import Study
+from regrow.networks.spec import NetworkSpec
 from regrow.study.stage import Stage
-from regrow.study.stages import data_stage, dense_stage, evaluate_stage
+from regrow.study.stages import data_stage, dense_stage, evaluate_stage, trace_stage
 from regrow.training.compute import Compute
 from tests.study.conftest import Pretend, carved, ground_of, write_tiny
 
@@ -30,6 +32,12 @@ def test_names_and_loader_workers_do_not_redo_data(tmp_path: Path) -> None:
         for change in ([], ['data.label="mine"'], ["data.loader_workers=4"], ['data.augment="none"'])
     }
     assert len(keys) == 1
+
+
+def test_a_network_from_elsewhere_without_some_blocks_rests_on_the_same_trace() -> None:
+    spec = NetworkSpec(name="torchvision:resnet18", width=1.0, widths=(64,), classes=10, shape=(3, 32, 32))
+    assert trace_stage(replace(spec, removed=("layer1.1",))).key == trace_stage(spec).key
+    assert trace_stage(replace(spec, classes=11)).key != trace_stage(spec).key
 
 
 def test_another_split_does(tmp_path: Path) -> None:

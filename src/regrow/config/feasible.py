@@ -83,7 +83,7 @@ def _pruning_faults(study: Study, dense: NetworkSpec, data: str) -> Iterator[Fau
     from regrow.networks.prunable import prunable_of_zoo
     from regrow.networks.sources import is_foreign
     from regrow.pruning.wanted import wanted
-    from regrow.pruning.widths import foreign_faults, skipped_groups, target_widths
+    from regrow.pruning.widths import design_faults, foreign_faults, skipped_groups, target_widths
 
     prunings = [(i, prune) for i, prune in enumerate(study.prune) if prune.meant_for(dense.name, data)]
     if is_foreign(dense.name):  # its groups are known when it was traced; that takes torch
@@ -103,6 +103,8 @@ def _pruning_faults(study: Study, dense: NetworkSpec, data: str) -> Iterator[Fau
         try:
             if wish.named_widths:
                 target_widths(wish.prune, dense, wish.fraction)
+            elif wish.named_blocks and (faults := design_faults(str(wish.prune.widths), dense)):
+                raise ConfigError(faults=faults)
             elif not wish.masked:
                 skipped_groups(wish.prune.skip, dense, prunable_of_zoo(dense).groups)
         except RegrowError as error:

@@ -80,7 +80,7 @@ def _wrong_target(table: str, one: Wanted) -> Iterator[Fault]:
         others = ", ".join(name for name, row in METHODS.items() if one.removes in row.removes)
         yield fault(f"{table}.remove", rule, f"Methods that remove {one.removes}: {others}.")
     said = "widths" if one.prune.widths is not None else "stages" if one.prune.stages is not None else ""
-    if said and one.removes != "channels":
+    if said and one.removes != "channels" and not one.named_blocks:
         rule = f"says how many channels stay; {one.method} removes {one.removes}"
         yield fault(f"{table}.{said}", rule, "Give a fraction.")
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from regrow.channels.blocks import residual_blocks
 from regrow.channels.trace import Tracing
-from regrow.errors import PruningError
+from regrow.errors import PruningError, did_you_mean
 from regrow.networks.groups import Group
 from regrow.pruning.allocation import Allocation, Want, allocate
 from regrow.pruning.choice import highest
@@ -58,6 +58,9 @@ class Amount:
     remove: str = "channels"
     of: str = "channels"
     fraction: float | None = None
+    blocks: tuple[str, ...] = ()
+    """Residual blocks that a design names; empty where a ranking, or zeros, say which go."""
+
     scope: str = "group"
     floor: float = 0.0
     skip: tuple[str, ...] = ()
@@ -67,9 +70,10 @@ class Amount:
     @classmethod
     def from_json(cls, settings: Mapping[str, Any]) -> Amount:
         """From a prune stage's settings."""
-        widths = settings.get("widths")
+        widths, amount = settings.get("widths"), dict(settings.get("amount", {}))
+        amount["blocks"] = tuple(amount.get("blocks", ()))
         plain = {key: settings[key] for key in ("reduce", "normalise") if key in settings}
-        asked = {**settings.get("amount", {}), **plain, "skip": tuple(map(str, settings.get("skip", ())))}
+        asked = {**amount, **plain, "skip": tuple(map(str, settings.get("skip", ())))}
         return cls(widths=None if widths is None else tuple(widths), **asked)
 
 
@@ -174,10 +178,15 @@ def _reconstructed(subject: Subject, row: Method, amount: Amount, batches: Batch
 
 
 def _blocks(subject: Subject, amount: Amount, scales: Mapping[str, Tensor]) -> Decision:
-    """Whole residual blocks go, the ones with the smallest factors."""
-    names = [block.name for block in residual_blocks(subject.network, subject.example) if block.name in scales]
+    """Whole residual blocks go: those that a design names, or the ones with the smallest factors."""
+    known = [block.name for block in residual_blocks(subject.network, subject.example)]
+    if strange := [name for name in amount.blocks if name not in known]:
+        raise PruningError(f"{strange[0]} is no block that can go whole. {did_you_mean(strange[0], known)}")
+    names = [name for name in known if name in scales]
     factors = torch.stack([scales[name].reshape(()).double() for name in names]) if names else torch.zeros(0)
-    if amount.of == "zeros":
+    if amount.blocks:
+        gone = list(amount.blocks)
+    elif amount.of == "zeros":
         gone = [name for name, factor in zip(names, factors.tolist(), strict=True) if factor == 0]
     else:
         order = torch.argsort(factors, stable=True).tolist()

@@ -1,8 +1,9 @@
 """Designs: predefined architectures of published papers, as the paper of this package's question compares them. No torch.
 
 A design says what every group of one network keeps, in one of four ways: widths in forward order; shares to remove per stage, with a
-skip list; widths by the names of groups, for networks from elsewhere; or another design's groups, each less a few channels. Skip lists
-hold positions of convolutions, counted from 1 as in the source; they are the layers that its authors found sensitive.
+skip list; widths by the names of groups, for networks from elsewhere; or another design's groups, each less a few channels. Or it says
+which residual blocks go. Skip lists hold positions of convolutions, counted from 1 as in the source; they are the layers that its
+authors found sensitive.
 
 Which table of the paper a design is of (Liu et al. 2019, arXiv:1810.05270):
 
@@ -11,7 +12,10 @@ Table 2   thinet-conv, -gap, -tiny, resnet50-30, -50, -70: ThiNet (Luo et al. 20
           from a dense network that has none either, `vgg16-gap`; the paper compares them with the whole VGG-16.
 Table 3   vgg16-5x: regression (He et al. 2017). Its ResNet-50-2x is left out: the widths of its 16 blocks and the channels that each
           block reads stand in a file beside the paper's released code, and were not established.
-Tables 4 and 5 are automatic: slimming and sparse structure selection find their architectures.
+Table 5   sss-resnet41, -32, -26: what sparse structure selection (Huang and Wang 2018) found, as far as blocks can go whole here. A block
+          that makes the image smaller or the stream wider has a shortcut with weights; in the source its branch alone goes, and here it
+          stays. So these are larger than the published networks: 44, 35 and 35 layers.
+Table 4 is automatic: slimming finds its architectures; torchvision:vgg11_bn needs no design.
 """
 
 from __future__ import annotations
@@ -27,7 +31,7 @@ Widths = tuple[tuple[str, int], ...]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Design:
-    """One predefined way to prune one network: one of `widths`, `stages` (with `skip`), `named` and `like` (with `fewer`)."""
+    """One predefined way to prune one network: one of `widths`, `stages` (with `skip`), `named`, `like` (with `fewer`) and `blocks`."""
 
     summary: str
     """One line of help."""
@@ -56,6 +60,9 @@ class Design:
     fewer: int = 0
     """How many channels each of those groups loses, at any width multiplier."""
 
+    blocks: tuple[str, ...] = ()
+    """Residual blocks that go whole; for a method that removes blocks."""
+
     source: str = "Li et al. 2017, arXiv:1608.08710"
     """Where it was published."""
 
@@ -67,6 +74,7 @@ class Design:
 
 _THINET: Final = "Luo et al. 2017, arXiv:1707.06342"
 _REGRESSION: Final = "He et al. 2017, arXiv:1707.06168"
+_SSS: Final = "Huang and Wang 2018, arXiv:1707.01213"
 _FLOAT_MASK: Final = "released code of Liu et al. 2019, arXiv:1810.05270"
 
 _VGG16_CONVOLUTIONS: Final = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
@@ -105,6 +113,16 @@ def _resnet50(percent: int, *widths: int) -> Design:
         network="torchvision:resnet50",
         named=_bottlenecks(*widths),
         source=_THINET,
+    )
+
+
+def _selected(published: int, left: int, *stages: tuple[int, ...]) -> Design:
+    """A ResNet-50 without some blocks of its stages, by their places; place 0 is the block that begins a stage, and cannot go."""
+    return Design(
+        summary=f"ResNet-50 with {left} layers left: the blocks that SSS removed for its ResNet-{published}, less those that begin a stage",
+        network="torchvision:resnet50",
+        blocks=tuple(f"layer{stage}.{place}" for stage, places in enumerate(stages, start=1) for place in places),
+        source=_SSS,
     )
 
 
@@ -175,6 +193,10 @@ DESIGNS: Final[Table[Design]] = Table(
         "resnet50-30": _resnet50(30, 19, 38, 76, 153),
         "resnet50-50": _resnet50(50, 32, 64, 128, 256),
         "resnet50-70": _resnet50(70, 44, 89, 179, 358),
+        # How many blocks each stage loses is published; those behind its first have one shape, so which of them go changes no size.
+        "sss-resnet41": _selected(41, 44, (1, 2), (), (), ()),
+        "sss-resnet32": _selected(32, 35, (2,), (), (4, 5), (1, 2)),
+        "sss-resnet26": _selected(26, 35, (1, 2), (3,), (), (1, 2)),
         "vgg16-5x": Design(
             summary="VGG-16 made five times as fast by regression: the first ten convolutions at widths of its authors' choice",
             network="torchvision:vgg16",

@@ -10,6 +10,7 @@ from regrow.pruning.guide import Guide, read_guide
 from regrow.pruning.method_sources import foreign_method
 from regrow.pruning.methods import METHODS, Method, Removed, Scope
 from regrow.pruning.settings import PruneSettings
+from regrow.pruning.widths import blocks_of_design
 
 Of = Literal["channels", "blocks", "weights", "macs", "params", "latency", "zeros"]
 
@@ -64,6 +65,11 @@ class Wanted:
         return self.removes == "channels" and (
             share_of_each or self.prune.widths is not None or bool(self.prune.stages)
         )
+
+    @property
+    def named_blocks(self) -> tuple[str, ...]:
+        """The residual blocks that the study's design removes."""
+        return blocks_of_design(self.prune) if self.removes == "blocks" else ()
 
     @property
     def computed_widths(self) -> bool:
@@ -125,6 +131,8 @@ class Wanted:
         said: dict[str, Any] = {"remove": self.removes, "of": self.of, "fraction": self.fraction}
         if self.removes == "channels" or self.masked:
             said["scope"] = self.scope
+        if blocks := self.named_blocks:
+            said["blocks"] = list(blocks)
         if self.scope == "global" and self.removes == "channels":
             said["floor"] = self.prune.floor
         return said

@@ -19,6 +19,7 @@ from regrow.networks.prunable import Prunable, prunable_of_zoo
 from regrow.networks.sources import is_foreign
 from regrow.networks.spec import NetworkSpec
 from regrow.pruning.designs import DESIGNS, Design
+from regrow.pruning.methods import METHODS
 from regrow.pruning.settings import PruneSettings
 
 _WHERE = "study"
@@ -69,7 +70,7 @@ def foreign_faults(settings: PruneSettings, dense: NetworkSpec) -> list[Fault]:
     if not is_foreign(dense.name):
         return []
     if isinstance(settings.widths, str):
-        return design_faults(settings.widths, dense)
+        return [*design_faults(settings.widths, dense), *_misused_blocks(settings)]
     if settings.guide is not None:
         rule = f"networks from elsewhere have no stages, and a guide has shares of stages; found one for {dense.name}"
         return [_fault("prune.guide", rule, "Use a network of `regrow list networks`, or another method.")]
@@ -112,6 +113,22 @@ def design_faults(name: str, dense: NetworkSpec) -> list[Fault]:
     )
     rule = f"the design {name!r} is for {' or '.join(design.networks)}, not for {dense.name}"
     return [_fault("prune.widths", rule, hint)]
+
+
+def _misused_blocks(settings: PruneSettings) -> list[Fault]:
+    """A design that names blocks, for a method that removes channels."""
+    blocks = blocks_of_design(settings)
+    wrong = [name for name in settings.methods if name in METHODS and METHODS[name].removes[0] != "blocks"]
+    if not blocks or not wrong or settings.remove == "blocks":
+        return []
+    rule = f"the design {settings.widths!r} removes whole blocks, and {wrong[0]} removes {METHODS[wrong[0]].removes[0]}"
+    return [_fault("prune.widths", rule, 'Write method = "sss".')]
+
+
+def blocks_of_design(settings: PruneSettings) -> tuple[str, ...]:
+    """The residual blocks that a study's design removes; empty where its design is one of widths, or it names none."""
+    named = isinstance(settings.widths, str) and settings.widths in DESIGNS
+    return DESIGNS[str(settings.widths)].blocks if named else ()
 
 
 def _by_design(name: str, dense: NetworkSpec, groups: Sequence[GroupInfo]) -> tuple[int, ...]:

@@ -56,7 +56,7 @@ def trace_stage(spec: NetworkSpec, access: Access = NOWHERE) -> Stage:
     """Find the groups of a network from elsewhere, which its specification may already hold."""
     return Stage(
         kind="trace",
-        settings={"network": replace(spec, widths=()).to_json()},
+        settings={"network": replace(spec, widths=(), removed=()).to_json()},
         local=access.to_local(),
         label=f"trace of {spec.name}",
     )
