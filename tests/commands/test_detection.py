@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import pytest
 import torch
 
 from tests.commands.shell import called, environment
-from tests.detection.conftest import Finished, finish
+from tests.detection.conftest import finish, small_study
 from tests.detection.drawn import draw, write_coco, write_study, write_voc
 
 SHORT = ("--epochs", "1", "--batch", "4", "--image-size", "64", "--channels", "4", "--regions", "8")
@@ -31,23 +33,33 @@ def _process_as_it_was() -> Iterator[None]:
     torch.set_flush_denormal(False)
 
 
+@dataclass(frozen=True)
+class Done:
+    """A study with a store of its own, and the folder of both formats of the same boxes."""
+
+    file: Path
+    out: Path
+    boxes: Path
+
+
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
     folder, pictures = tmp_path_factory.mktemp("detect"), draw(6)
     write_voc(folder / "voc", pictures[:4], pictures[4:])
     write_coco(folder / "coco", pictures[:4], pictures[4:])
-    return finish(write_study(folder, epochs=1, count=8, width=0.0625), folder / "out")
+    run = small_study(tmp_path_factory.getbasetemp())
+    return Done(run.file, Path(shutil.copytree(run.out, folder / "out")), folder)
 
 
-def detect(done: Finished, *options: str, form: str = "voc") -> Any:
-    root = str(done.file.parent / form)
+def detect(done: Done, *options: str, form: str = "voc") -> Any:
+    root = str(done.boxes / form)
     return called("detect", str(done.file), "--root", root, "--format", form, "--out", str(done.out), *SHORT, *options)
 
 
-def test_arms_and_their_differences_are_told_to_people(done: Finished) -> None:
-    told = detect(done, "--prune-after")
+def test_arms_and_their_differences_are_told_to_people(done: Done) -> None:
+    told = detect(done, "--prune-after", "--set", "seeds=[1]")
     assert told.code == 0, told.err
-    assert told.out.startswith("resnet20 x0.0625, l1, 50 %")
+    assert told.out.startswith("resnet20 x0.25, l1, 50 %")
     lines = told.out.splitlines()
     assert any("fine-tune" in line and "Prune-C" in line for line in lines)
     assert any("prune-after" in line and "Prune-D" in line for line in lines)
@@ -57,7 +69,7 @@ def test_arms_and_their_differences_are_told_to_people(done: Finished) -> None:
     assert told.err.strip().endswith("detection.json")
 
 
-def test_both_formats_give_the_same_numbers_to_programs(done: Finished) -> None:
+def test_both_formats_give_the_same_numbers_to_programs(done: Done) -> None:
     first, again = (
         json.loads(detect(done, "--arms", "fine-tune,scratch-e", "--quiet", "--json", form=form).out)
         for form in ("voc", "coco")
@@ -68,7 +80,7 @@ def test_both_formats_give_the_same_numbers_to_programs(done: Finished) -> None:
     assert "--image-size 64" in first["provenance"]["command"]
 
 
-def test_the_command_that_goes_on_names_what_changes_the_study(done: Finished) -> None:
+def test_the_command_that_goes_on_names_what_changes_the_study(done: Done) -> None:
     told = detect(done, "--set", "seeds=[1]", "--arms", "fine-tune", "--quiet", "--json")
     content = json.loads(told.out)
     assert content["provenance"]["command"].endswith(f"--out {done.out} --set 'seeds=[1]'")
@@ -88,7 +100,7 @@ def test_the_command_that_goes_on_names_what_changes_the_study(done: Finished) -
     ],
 )
 def test_wrong_input_is_told_without_a_traceback(
-    done: Finished, options: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    done: Done, options: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     told = detect(done, *options)
@@ -96,7 +108,7 @@ def test_wrong_input_is_told_without_a_traceback(
     assert message in told.err.replace("\n", " ")
 
 
-def test_wrong_boxes_are_an_error_of_the_data(done: Finished, tmp_path: Path) -> None:
+def test_wrong_boxes_are_an_error_of_the_data(done: Done, tmp_path: Path) -> None:
     root = write_voc(tmp_path / "voc", draw(2)[:1], draw(2)[1:])
     (root / "JPEGImages" / "shape000.png").unlink()
     told = detect(done, "--root", str(root))
@@ -110,10 +122,10 @@ def test_help_says_what_is_taken_unless_given() -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal that only POSIX systems have")
-def test_killed_in_between_it_goes_on_with_the_first_detector_that_is_not_finished(done: Finished) -> None:
+def test_killed_in_between_it_goes_on_with_the_first_detector_that_is_not_finished(done: Done) -> None:
     rows = done.out / "shapes" / "detection" / "rows"
     recipe = ["--lr", "0.003", "--arms", "fine-tune,scratch-e", "--quiet", "--json", "--out", str(done.out), *SHORT]
-    command = [sys.executable, "-m", "regrow", "detect", str(done.file), "--root", str(done.file.parent / "voc")]
+    command = [sys.executable, "-m", "regrow", "detect", str(done.file), "--root", str(done.boxes / "voc")]
     before = set(rows.glob("*.json"))
     with subprocess.Popen(
         [*command, "--format", "voc", *recipe],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,11 +62,17 @@ def finish(file: Path, out: Path, *changes: str) -> Finished:
             execute(stage, store, lambda _: None)
 
 
+@functools.cache
+def small_study(base: Path) -> Finished:
+    """ResNet-20 at a quarter of its width, two seeds, one epoch: run once, whoever asks. Nothing may be written into its folder."""
+    folder = base / "shapes"
+    folder.mkdir()
+    return finish(write_study(folder, epochs=1, count=8), folder / "out")
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """ResNet-20 at a quarter of its width, two seeds, one epoch."""
-    folder = tmp_path_factory.mktemp("shapes")
-    return finish(write_study(folder, epochs=1, count=8), folder / "out")
+    return small_study(tmp_path_factory.getbasetemp())
 
 
 @dataclass(frozen=True)
