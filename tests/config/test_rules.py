@@ -87,6 +87,10 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
         {"retrain": {"tune_lr": False, "lrs": [0.1, 0.03, 0.01, 0.003]}},
         "retrain.lrs: is used only with tune_lr = true; found [0.1, 0.03, 0.01, 0.003]",
     ),
+    (
+        {"train": {"batch": 7}, "compute": {"devices": 4}},
+        "train.batch: must be at least 2 examples for each of the 4 devices of compute.devices; found 7",
+    ),
 ]
 
 
@@ -108,6 +112,8 @@ KEPT: list[dict[str, Any]] = [
     {"retrain": {"tune_lr": False, "fine_tune_lr": 0.01}},
     {"train": {"final_lr": 0.01}, "retrain": {"lrs": [0.1, 0.07, 0.03, 0.01]}},
     {"seeds": [9999]},
+    {"train": {"batch": 8}, "compute": {"devices": 4}},
+    {"train": {"batch": 2}, "compute": {"devices": 1}},
 ]
 
 

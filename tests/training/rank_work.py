@@ -133,7 +133,7 @@ def together(folder: Path, compute: Compute) -> tuple[nn.Module, Any]:
     net.register_buffer("constant", torch.tensor([0.1 + rank]))
     statistics = net[0].running_mean, net[0].running_var, net[0].num_batches_tracked
     for tensor, value in zip(statistics, (1.0 + rank, 3.0 + 4 * rank, 7 + rank), strict=True):
-        tensor.fill_(value)  # type: ignore[union-attr, operator]
+        tensor.fill_(value)  # type: ignore[operator]
     team.level(net)
     owned = nn.Parameter(torch.zeros(2))
     owned.grad = torch.tensor([1.0 + rank, -1.0])
@@ -147,8 +147,8 @@ def together(folder: Path, compute: Compute) -> tuple[nn.Module, Any]:
         "team": [team.size, team.leads == (rank == 0)],
         "total": team.total(torch.tensor([1.0 + rank, 10.0], dtype=torch.float64)).tolist(),
         "gradient": owned.grad.tolist(),
-        "statistics": [tensor.flatten().tolist() for tensor in statistics],  # type: ignore[union-attr, operator]
-        "constant": net.constant.tolist(),  # type: ignore[union-attr, operator]
+        "statistics": [tensor.flatten().tolist() for tensor in statistics],  # type: ignore[operator]
+        "constant": net.constant.tolist(),  # type: ignore[operator]
         "gathered": {name: tensor.tolist() for name, tensor in team.gathered({"n": torch.tensor(rank)}).items()},
         "agreed": agreed.replace("3", "n").replace("4", "n"),
     }

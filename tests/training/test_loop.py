@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from regrow.data.stream import Portion, Stream
+from regrow.data.stream import WHOLE, Portion, Stream
 from regrow.errors import DivergenceError, MissingExtraError
 from regrow.training import loop
 from regrow.training.compute import Compute
@@ -33,7 +33,7 @@ class Killed(BaseException):
 class Interrupted(Stream):
     """A stream that is cut off before one of its batches."""
 
-    def __init__(self, at: int, channels_last: bool, portion: Portion) -> None:
+    def __init__(self, at: int, channels_last: bool, portion: Portion = WHOLE) -> None:
         super().__init__(examples(), 16, seed=3, augment="crop-flip", channels_last=channels_last, portion=portion)
         self._left = at
 

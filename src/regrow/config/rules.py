@@ -254,6 +254,14 @@ def grid_is_used(study: Study) -> Iterator[Fault]:
         yield fault("retrain.lrs", rule, "Leave it out, or write tune_lr = true.")
 
 
+def devices_share_a_batch(study: Study) -> Iterator[Fault]:
+    """Every device has an example of every batch; batches of an epoch are no smaller than half of what is asked for."""
+    batch, devices = study.train.batch, study.compute.devices
+    if batch < 2 * devices and devices > 1:
+        rule = f"must be at least 2 examples for each of the {devices} devices of compute.devices; found {batch}"
+        yield fault("train.batch", rule, f"Write {2 * devices} or more, or take fewer devices.")
+
+
 RULES: Final = (
     Rule(("arms",), names.arm_names),
     Rule(("contrast",), names.contrast_names),
@@ -284,6 +292,7 @@ RULES: Final = (
     Rule(("train.lr", "train.final_lr", "retrain.lrs", "retrain.tune_lr"), grid_ends_above_final_rate),
     Rule(("retrain.tune_lr", "retrain.fine_tune_lr"), fine_tune_rate_is_used),
     Rule(("retrain.tune_lr", "retrain.lrs"), grid_is_used),
+    Rule(("train.batch", "compute.devices"), devices_share_a_batch),
     Rule(("data",), feasible.facts_are_declared),
     Rule(("data",), feasible.labels_differ),
     Rule(("data", "network"), feasible.networks_exist),
