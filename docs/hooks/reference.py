@@ -150,7 +150,7 @@ SHOWN: Final[dict[str, tuple[str, ...]]] = {
     "data": ("shape", "classes", "examples", "test_examples", "augment", "source"),
     "methods": ("kind", "removes", "scope", "needs_data", "source"),
     "method-sources": ("extra", "needs_trust"),
-    "designs": ("network", "widths", "stages", "skip", "source"),
+    "designs": ("network", "also", "widths", "stages", "skip", "blocks", "source"),
     "arms": ("network", "weights", "init", "channels", "budget", "schedule", "needs", "control", "source"),
     "conventions": ("formula", "counts", "macs", "cap", "source"),
     "published": ("source",),

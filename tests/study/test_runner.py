@@ -14,7 +14,8 @@ from regrow.config.load import load_study
 from regrow.errors import ConfigError, MissingExtraError, ProtocolError
 from regrow.study.executor import Event, slots_of
 from regrow.study.expand import expand
-from regrow.study.runner import MAX_ATTEMPTS, Job, run_study
+from regrow.study.expansion import Expansion
+from regrow.study.runner import MAX_ATTEMPTS, Job, run_study, stuck
 from regrow.study.stage import Stage
 from regrow.study.store import Store
 from tests.study.conftest import Finished, command, environment, write_tiny
@@ -53,6 +54,16 @@ def test_everything_was_done_and_nothing_failed(finished: Finished) -> None:
     assert finished.outcome.failures == ()
     assert all(finished.store.result(key) is not None for key in found.stages)
     assert not list((finished.out / "store" / "partial").iterdir())
+
+
+def test_a_stage_that_waits_for_what_nobody_makes_is_a_failure_and_no_silent_end(tmp_path: Path) -> None:
+    store, found = Store(tmp_path), Expansion()
+    known = Stage(kind="data", settings={"name": "digits"}, label="data digits")
+    lost = Stage(kind="cost", settings={}, inputs={"trace": "trace-0"}, label="cost of net")
+    later = Stage(kind="evaluate", settings={}, inputs={"data": known.key}, label="test of net")
+    found.stages = {stage.key: stage for stage in (known, lost, later)}
+    assert stuck(found, store, {}) == {lost.key: "cost of net: waits for its trace, which no stage of this study makes"}
+    assert stuck(found, store, {lost.key: "failed"}) == {}
 
 
 def test_a_finished_study_is_only_read_again(finished: Finished) -> None:

@@ -18,10 +18,10 @@ class DataSettings(Settings):
     """Which examples, and how they are split. Every choice is made on validation examples, never on the test set."""
 
     name: str
-    """A row of `regrow list data`: digits, cifar10, cifar100, cifar10-jpeg, or the formats parquet, folder and hub."""
+    """A row of `regrow list data`: digits, cifar10, cifar100, cifar10-jpeg, imagenet, or the formats parquet, folder and hub."""
 
     root: Path | None = None
-    """Where the files lie: required for cifar10-jpeg, parquet and folder; where cifar10, cifar100 and hub put downloads (by default
+    """Where the files lie: required for cifar10-jpeg, imagenet, parquet and folder; where cifar10, cifar100 and hub put downloads (by default
     in the user's cache folder); unused for digits."""
 
     hub: str | None = None
@@ -63,7 +63,7 @@ class DataSettings(Settings):
     """parquet and hub: the column that holds the class."""
 
     loader_workers: Annotated[int, Field(ge=0)] = 2
-    """folder: processes that decode images beside each training."""
+    """folder and imagenet: processes that decode images beside each training."""
 
     @model_serializer(mode="wrap")
     def _without_empty_share(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -117,7 +117,7 @@ def _do_missing(
         job = Job(study, store, executor, observer)
         found = job.run()
         _refuse_untraced(found, job.failures)
-        return found, job.failures
+        return found, job.failures | stuck(found, store, job.failures)
     finally:
         executor.close()
 
@@ -265,6 +265,20 @@ class _Pace:
 
 def _architecture(stage: Stage) -> str:
     return canonical_json(stage.settings["network"])
+
+
+def stuck(found: Expansion, store: Store, failures: Mapping[str, str]) -> dict[str, str]:
+    """Stages that wait for one that nobody makes, which would be a fault of ours: a study must not end as if it were done."""
+    missing = [stage for key, stage in found.stages.items() if key not in failures and store.result(key) is None]
+    orphans = [
+        (stage, role)
+        for stage in missing
+        for role, key in stage.inputs.items()
+        if key not in found.stages and not usable(store.result(key))
+    ]
+    return {
+        stage.key: f"{stage.label}: waits for its {role}, which no stage of this study makes" for stage, role in orphans
+    }
 
 
 def usable(result: Mapping[str, Any] | None) -> bool:
