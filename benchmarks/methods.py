@@ -215,9 +215,14 @@ def _masked(
     return nominal_macs(subject.network, masks, network.shape), params - gone
 
 
+def scored() -> dict[str, Method]:
+    """Methods that choose by what a network is; designs do not, and `position` stands for a defect."""
+    return {name: row for name, row in METHODS.items() if row.kind != "design" and name != "position"}
+
+
 def cells() -> Iterator[tuple[str, Removed, str]]:
     """Every method with everything that it can remove, on every network."""
-    for method, row in METHODS.items():
+    for method, row in scored().items():
         for removes in row.removes:
             for network in NETWORKS:
                 yield method, removes, network
@@ -257,7 +262,7 @@ def page(rows: list[dict[str, Any]]) -> str:
         "| --- | --- |" + " --- |" * len(NETWORKS),
     ]
     reasons: dict[str, str] = {}
-    for method, row in METHODS.items():
+    for method, row in scored().items():
         for removes in row.removes:
             cells_ = [_cell(found.get((method, removes, name)), reasons) for name in NETWORKS]
             lines.append(f"| `{method}` | {removes} | " + " | ".join(cells_) + " |")

@@ -199,7 +199,7 @@ def _supposed(architectures: Iterable[Row]) -> Iterable[str]:
     methods = dict.fromkeys(row["method"] for row in architectures if row["supposed"])
     if methods:
         yield (
-            f"What {', '.join(methods)} will leave is known when it was scored, for every seed by itself; until then MACs, parameters and "
+            f"What {', '.join(methods)} will leave is known when it was scored or drawn, for every seed by itself; until then MACs, parameters and "
             "epochs follow from the share that was asked for."
         )
 
