@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from regrow.config.load import load_study
 from regrow.detection.settings import DetectionSettings
 from regrow.detection.transfer import run_transfer
 from regrow.errors import ConfigError, PruningError
-from tests.detection.conftest import Drawn, Finished
+from tests.detection.conftest import Drawn, Finished, finish
+from tests.detection.drawn import write_study
+from tests.networks.own_nets import write_nets
 
 
 @pytest.fixture
@@ -118,3 +121,21 @@ def test_what_cannot_be_pruned_after_is_told_before_anything_is_trained(
     with pytest.raises(PruningError, match="not this one"):
         run_transfer(finished.study, out, settings(boxes), prune_after=True)
     assert not (out / "shapes" / "detection").exists()
+
+
+def test_a_network_of_ones_own_is_carved_transferred_and_pruned_after(boxes: Drawn, tmp_path: Path) -> None:
+    write_nets(tmp_path)
+    file = write_study(tmp_path, seeds=1, epochs=1, count=8, network="nets:build")
+    file.write_text(file.read_text().replace("width = 0.25", "options = { width = 4 }"))
+    path = list(sys.path)
+    try:
+        own = finish(file, tmp_path / "out")
+        content = run_transfer(own.study, own.out, settings(boxes, image_size=32), prune_after=True)
+    finally:
+        sys.path[:] = path
+        sys.modules.pop("nets", None)
+    levels = {row["arm"]: [(one["stride"], one["channels"]) for one in row["levels"]] for row in content["rows"]}
+    assert levels["fine-tune"] == levels["scratch-e"] == levels["prune-after"]
+    assert [stride for stride, _ in levels["dense"]] == [stride for stride, _ in levels["prune-after"]]
+    assert [wide // 2 for _, wide in levels["dense"]] == [narrow for _, narrow in levels["prune-after"]]
+    assert all(row["map"] is not None for row in content["rows"])

@@ -44,7 +44,7 @@ def lr_at(step: int, steps_per_epoch: int, epochs: int, peak: float) -> float:
     """The learning rate of a step, counted from 0.
 
     >>> [round(lr_at(step, 2, 9, 1.0), 3) for step in (0, 1, 2, 11, 12, 16)]
-    [0.001, 0.501, 1.0, 1.0, 0.1, 0.01]
+    [0.001, 0.5, 1.0, 1.0, 0.1, 0.01]
     """
     warm = min(WARM_UP, steps_per_epoch)
     drops = sum(step // steps_per_epoch >= math.ceil(epochs * part / whole) for part, whole in DROPS)

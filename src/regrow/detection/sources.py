@@ -15,6 +15,7 @@ from regrow.errors import ConfigError, Fault, UnknownNameError
 from regrow.study.expand import expand
 from regrow.study.expansion import Expansion, Run
 from regrow.study.results import NO_METHOD
+from regrow.study.runner import usable
 from regrow.study.stage import Stage
 from regrow.study.starts import loaded
 from regrow.study.store import Store
@@ -79,17 +80,15 @@ def study_sources(study: Study, store: Store, arms: Sequence[str] | None = None)
     """
     wanted = _wanted(study, arms)
     found = expand(study, store.result)
+    _refuse_unfinished(study, found, store)
     runs = [run for run in found.runs if run.arm in wanted]
-    diverged = [run for run in runs if (store.result(run.train.key) or {}).get("diverged")]
-    missing = [run for run in runs if store.result(run.train.key) is None]
-    _refuse_unfinished(study, found, runs, missing, wanted)
     _refuse_masked(runs)
+    trained = [run for run in runs if usable(store.result(run.train.key))]
+    if not trained:
+        rule = f"has trained none of the networks that would be compared: {'; '.join(found.problems)}"
+        raise ConfigError(faults=[Fault(where=study.name, key="", rule=rule)])
     prunings = {(id(comparison), seed): stage for comparison, seed, stage in found.prunings}
-    sources = [
-        Source(run=run, store=store, pruning=prunings.get((id(run.comparison), run.seed)))
-        for run in runs
-        if run not in diverged
-    ]
+    sources = [Source(run=run, store=store, pruning=prunings.get((id(run.comparison), run.seed))) for run in trained]
     return Sources(found=tuple(sources), problems=tuple(found.problems))
 
 
@@ -101,17 +100,14 @@ def _wanted(study: Study, arms: Iterable[str] | None) -> tuple[str, ...]:
     return known if arms is None else tuple(arm for arm in known if arm in set(arms))
 
 
-def _refuse_unfinished(
-    study: Study, found: Expansion, runs: Sequence[Run], missing: Sequence[Run], wanted: Sequence[str]
-) -> None:
-    expected = len(found.comparisons) * len(study.seeds) * len(wanted)
-    if not found.problems and (missing or len(runs) < max(1, expected)):
-        rule = f"has trained {len(runs) - len(missing)} of {max(1, expected)} networks that would be compared"
-        hint = "Finish it first with `regrow run`, with the same --out, --set and --profile."
-        raise ConfigError(faults=[Fault(where=study.name, key="", rule=rule, hint=hint)])
-    if not runs or len(missing) == len(runs):
-        rule = f"has trained none of the networks that would be compared: {'; '.join(found.problems)}"
-        raise ConfigError(faults=[Fault(where=study.name, key="", rule=rule)])
+def _refuse_unfinished(study: Study, found: Expansion, store: Store) -> None:
+    """What rests on a training that diverged will never be there, and is none of its business."""
+    missing = [key for key in found.stages if store.result(key) is None]
+    if found.problems or not (missing or found.waiting):
+        return
+    rule = f"has finished {len(found.stages) - len(missing)} of its {len(found.stages)} stages or more"
+    hint = "Finish it first with `regrow run`, with the same --out, --set and --profile."
+    raise ConfigError(faults=[Fault(where=study.name, key="", rule=rule, hint=hint)])
 
 
 def _refuse_masked(runs: Sequence[Run]) -> None:
