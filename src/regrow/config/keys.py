@@ -20,6 +20,7 @@ SYNONYMS: Final = {
     "dataset": "data",
     "finetune": "retrain",
     "gpu": "compute.device",
+    "gpus": "compute.devices",
     "importance": "prune.method",
     "learning_rate": "train.lr",
     "model": "network",
