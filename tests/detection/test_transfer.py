@@ -96,6 +96,20 @@ def test_pruning_after_needs_no_dense_row_and_the_same_bits_come_from_kept_weigh
     assert lasting(one) == lasting(other)
 
 
+def test_comparisons_that_share_a_network_train_it_once_and_each_has_its_row(
+    finished: Finished, boxes: Drawn, out: Path
+) -> None:
+    both = finish(finished.file, out, "seeds=[0]", 'prune.method=["l1", "l2"]')
+    told: list[str] = []
+    content = run_transfer(both.study, out, settings(boxes), arms=["scratch-e"], prune_after=True, tell=told.append)
+    arms = [(row["method"], row["arm"]) for row in content["rows"]]
+    assert arms == [(method, arm) for method in ("l1", "l2") for arm in ("prune-after", "scratch-e")]
+    assert len(told) == 4  # the shared scratch-e, the dense network, and two that are pruned from it
+    assert {(pair["method"], pair["a"], pair["b"]) for pair in content["pairs"]} == {
+        (method, "prune-after", "scratch-e") for method in ("l1", "l2")
+    }
+
+
 def test_a_loss_that_becomes_infinite_is_a_row_without_numbers(finished: Finished, boxes: Drawn, out: Path) -> None:
     study = load_study(finished.file, ["seeds=[0]"])
     content = run_transfer(study, out, settings(boxes, lr=100.0, epochs=3), arms=["fine-tune"])

@@ -30,7 +30,7 @@ from regrow.detection.settings import PRUNE_AFTER, DetectionSettings
 from regrow.detection.sources import DENSE, Source, study_sources
 from regrow.detection.voc import read_voc
 from regrow.errors import ConfigError, DivergenceError, Fault
-from regrow.files import pretty_json, write_atomic
+from regrow.files import canonical_json, pretty_json, write_atomic
 from regrow.networks.cost import cost_of
 from regrow.study.machine import commit, machine, versions
 from regrow.study.results import KEYS
@@ -82,6 +82,11 @@ class Job:
     columns: Mapping[str, Any]
 
     @property
+    def place(self) -> str:
+        """Where its row stands: comparison, arm and seed."""
+        return canonical_json({**self.columns, "arm": self.arm, "seed": self.source.run.seed})
+
+    @property
     def label(self) -> str:
         """For people."""
         return f"{self.source.run.comparison.label}, {self.arm}, seed {self.source.run.seed}"
@@ -125,6 +130,7 @@ def run_transfer(
     bench = _Bench(settings, data, Rows(folder / "rows"), {job.before for job in jobs}, tell)
     apply(Compute(device=settings.device, threads=settings.threads))
     rows = [bench.row(job) for job in jobs]
+    bench.tidy()
     content = _content(study, settings, data, rows, [*sources.problems, *bench.problems(rows)])
     content["provenance"] = _provenance(settings, command)
     write_atomic(folder / FILE, pretty_json(content))
@@ -132,10 +138,13 @@ def run_transfer(
 
 
 def _jobs(sources: Sequence[Source], later: Sequence[Source], settings: DetectionSettings, data: BoxData) -> list[Job]:
-    """Every detector once: the dense network's belongs to all comparisons. Pruned ones come right after what they are pruned from."""
+    """Every comparison's detectors; the dense network's stands once. Pruned ones come right after what they are pruned from.
+
+    Two comparisons may share a network (the same widths from scratch): it has one key, and is trained once.
+    """
     known = {"recipe": settings.recipe, "data": data.fingerprint, "code": CODE}
     known["libraries"] = {name: version(name) for name in LIBRARIES}
-    jobs: dict[tuple[str, str], Job] = {}
+    jobs: list[Job] = []
 
     def key(source: Source, **more: Any) -> str:
         images = source.images
@@ -144,18 +153,13 @@ def _jobs(sources: Sequence[Source], later: Sequence[Source], settings: Detectio
 
     for source in sources:
         job = Job(source=source, arm=source.run.arm, key=key(source), columns=source.columns)
-        jobs.setdefault((job.arm, job.key), job)
+        jobs += [job] if job.place not in {other.place for other in jobs} else []
     for source in later:
         pruning = check_pruning(source.pruning)
-        job = Job(
-            source=source,
-            arm=PRUNE_AFTER,
-            key=key(source, pruning=pruning.key),
-            before=key(source),
-            columns=source.run.comparison.columns,
-        )
-        jobs.setdefault((job.arm, job.key), job)
-    return sorted(jobs.values(), key=lambda job: (job.source.run.seed, job.arm != DENSE, job.arm != PRUNE_AFTER))
+        whole = source.run.comparison.columns
+        more = key(source, pruning=pruning.key)
+        jobs.append(Job(source=source, arm=PRUNE_AFTER, key=more, before=key(source), columns=whole))
+    return sorted(jobs, key=lambda job: (job.source.run.seed, job.arm != DENSE, job.arm != PRUNE_AFTER))
 
 
 class _Bench:
@@ -172,9 +176,12 @@ class _Bench:
         if found is None:
             found = self._made(job)
             self.rows.write(job.key, found)
-        if job.before:
-            self.rows.weights(job.before).unlink(missing_ok=True)
         return {**job.columns, "arm": job.arm, "paper": PAPER.get(job.arm), **found}
+
+    def tidy(self) -> None:
+        """Remove the weights that were kept for others."""
+        for key in self.needed - {""}:
+            self.rows.weights(key).unlink(missing_ok=True)
 
     def problems(self, rows: Sequence[Row]) -> list[str]:
         """What went wrong, in words."""
@@ -228,6 +235,7 @@ class _Bench:
             load_weights(detector, weights)
         else:
             self._train(detector, job, 0)
+            save_weights(detector, weights)
         seed, channels = job.source.run.seed, job.source.images.channels
         after = prune_later(detector, job.source, len(self.data.classes), self.settings, seed)
         batch, first_epoch = max(2, self.settings.batch), self.settings.epochs
