@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,13 @@ def test_trainings_over_several_devices_are_planned_as_many_at_once_as_fit(
     ]
     assert [plan["workers"] for plan in plans] == [4, 2, 1, 1]
     assert len({plan["study"]["id"] for plan in plans}) == 4
+
+
+def test_steps_that_devices_share_are_timed_on_one(tmp_path: Path) -> None:
+    arms = 'arms=["retrain", "scratch-b"]'
+    study = load_study(str(write_tiny(tmp_path)), [arms, "compute.devices=2", "retrain.tune_lr=false"])
+    assert describe(study, tmp_path / "out")["estimated_seconds"] > 0
+    probes = [
+        json.loads(path.read_text()) for path in (tmp_path / "out" / "store" / "stages").glob("probe-*/stage.json")
+    ]
+    assert [probe["settings"]["compute"]["devices"] for probe in probes] == [2, 2]

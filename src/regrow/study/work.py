@@ -211,8 +211,9 @@ def run_trial(task: Task) -> Result:
 
 
 def time_steps(task: Task) -> Result:
-    """Seconds of one training step."""
-    return {"step_seconds": seconds_per_step(task.spec, task.recipe, _compute(task), _builder(task))}
+    """Seconds of one training step: on one device, whatever the machine shows of those that will share it."""
+    compute = Compute.from_json(task.stage.settings["compute"])
+    return {"step_seconds": seconds_per_step(task.spec, task.recipe, compute, _builder(task))}
 
 
 def _builder(task: Task) -> Make:
