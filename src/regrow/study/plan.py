@@ -138,7 +138,7 @@ def _hush(event: Row) -> None:
 
 
 def _kinds(found: Expansion) -> list[str]:
-    order = ("data", "trace", "cost", "target", "trial", "import", "train", "prune", "evaluate")
+    order = ("data", "trace", "cost", "target", "trial", "import", "train", "prune", "evaluate", "analysis")
     present = {stage.kind for stage in found.stages.values()}
     return [kind for kind in order if kind in present]
 
@@ -199,8 +199,8 @@ def _supposed(architectures: Iterable[Row]) -> Iterable[str]:
     methods = dict.fromkeys(row["method"] for row in architectures if row["supposed"])
     if methods:
         yield (
-            f"What {', '.join(methods)} will leave is known when it was scored or drawn, for every seed by itself; until then MACs, parameters and "
-            "epochs follow from the share that was asked for."
+            f"What {', '.join(methods)} will leave is known when it was scored or drawn, for every seed by itself; until then MACs, "
+            "parameters and epochs follow from the share that was asked for."
         )
 
 
