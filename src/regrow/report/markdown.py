@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from regrow.report.cases import ArmSummary, Case, Results, Row, cases, families, inherits, rows
 from regrow.report.published_text import markdown as published_markdown
+from regrow.report.recipes_text import markdown as recipes_markdown
 from regrow.report.sentences import controls, limits
 from regrow.report.words import DASH, plural, points, points_span, quantity, rate, seconds
 
@@ -90,6 +91,8 @@ def _numbers(results: Results, found: Sequence[Case]) -> list[str]:
     between = rows(results, "between")
     if between:
         parts += ["### Between comparisons, declared before the run", _between(between)]
+    if over := recipes_markdown(results):
+        parts.append(over)
     widths = [table for case in found if (table := _widths(case))]
     return [*parts, *(["### Widths that were found, mean (least to most) over seeds", *widths] if widths else [])]
 

@@ -32,6 +32,7 @@ from regrow.report.figures import family_pictures
 from regrow.report.published import comparison_row
 from regrow.report.published_figures import published_picture
 from regrow.report.published_text import EXPLAINED, certainty, estimate, in_brackets, mean_and_spread, notes
+from regrow.report.recipes_text import across_sections
 from regrow.report.search import own_pictures, searches
 from regrow.report.sentences import (
     answer,
@@ -77,14 +78,16 @@ def page_html(results: Results) -> str:
     found = families(results)
     scale = _Scale.of(found)
     sections = [_section(results, family, f"f{place}", scale) for place, family in enumerate(found)]
-    searched = searches(results)
-    pictures = [picture for section in sections for picture in _pictures(section)] + own_pictures(searched)
+    searched, compared_across = searches(results), across_sections(results)
+    pictures = [picture for section in sections for picture in _pictures(section)]
+    pictures += own_pictures([*searched, *compared_across])
     plotly, script = get_plotlyjs(), _script((_FOLDER / "page.js").read_text())
     context = {
         "study": results.get("study") or {},
         "title": _title(results),
         "sections": sections,
         "searches": searched,
+        "across": compared_across,
         "verdicts": [card for section in sections for card in section["cases"] if card["case"].verdict],
         "between": rows(results, "between"),
         "no_verdict": _NO_VERDICT,
