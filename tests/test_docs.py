@@ -131,6 +131,7 @@ SMALLEST_STUDY: Final = {
     "retrain": {"epochs": 1, "max_lrs": 4},
     "between": {"name": "q", "first": {"arm": "retrain"}, "second": {"arm": "scratch-b"}},
     "compute": {"device": "cpu", "precision": "fp32", "channels_last": False},
+    "analyses": ["weights"],
 }
 """It means nothing, and has at least one row of every list of results.json."""
 

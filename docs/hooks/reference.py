@@ -139,6 +139,7 @@ TITLES: Final = {
     "designs": "Designs: predefined widths",
     "arms": "Arms",
     "conventions": "Budget conventions",
+    "analyses": "Analyses",
     "published": "Published tables",
     "studies": "Packaged studies",
 }
@@ -153,6 +154,7 @@ SHOWN: Final[dict[str, tuple[str, ...]]] = {
     "designs": ("network", "also", "widths", "stages", "skip", "blocks", "source"),
     "arms": ("network", "weights", "init", "channels", "budget", "schedule", "needs", "control", "source"),
     "conventions": ("formula", "counts", "macs", "cap", "source"),
+    "analyses": ("subject", "source"),
     "published": ("source",),
     "studies": (),
 }

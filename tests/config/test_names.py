@@ -94,6 +94,19 @@ def test_the_second_of_two_tables_is_named() -> None:
     assert fault.key == "network #2.name"
 
 
+def test_analyses_are_rows_of_the_list_each_once() -> None:
+    assert told(analyses=["losses", "barrier", "weights"]) == []
+    assert told(analyses=["loses"]) == ['analyses: no analysis is called "loses"']
+    assert told(analyses=["losses", "losses"]) == ['analyses: every analysis may stand once; found "losses" twice']
+
+
+def test_a_barrier_is_between_two_networks_of_one_architecture() -> None:
+    arms = {"arms": ["retrain", "dense-longer"], "contrast": ["retrain", "dense-longer"]}
+    assert told(analyses=["losses"], **arms) == []
+    rule = 'analyses: "barrier" needs two arms of one architecture; the contrast is ["retrain", "dense-longer"]'
+    assert told(analyses=["barrier"], **arms) == [rule]
+
+
 def test_a_published_table_is_a_row_of_the_list() -> None:
     assert told(published="table1") == []
     assert told(published="tabel1") == ['published: no published table is called "tabel1"']

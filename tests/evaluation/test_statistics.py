@@ -3,6 +3,8 @@ as they claim."""
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -16,6 +18,7 @@ from regrow.evaluation.statistics import (
     Design,
     Evidence,
     StandardError,
+    best_assignment,
     critical,
     decision_power,
     evidence,
@@ -104,6 +107,13 @@ class TestAgreementWithScipyAndStatsmodels:
         n, scale = 6, np.sqrt(1 + 6 * PRIOR_VARIANCE)
         theirs = stats.t.logpdf(t, n - 1, scale=scale) - stats.t.logpdf(t, n - 1)
         assert log_bayes_factor(t, n - 1, n, PRIOR_VARIANCE) == pytest.approx(theirs, abs=EXACT)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_the_best_assignment_is_that_of_all_permutations(size: int) -> None:
+    similarity = np.random.default_rng(size).normal(size=(size, size))
+    best = max(itertools.permutations(range(size)), key=lambda order: similarity[range(size), order].sum())
+    assert tuple(best_assignment(similarity).tolist()) == best
 
 
 def test_the_pooled_error_of_two_means_is_welchs() -> None:

@@ -42,6 +42,10 @@ KINDS: Final[Table[Kind]] = Table(
         "conventions": Kind(
             summary="budgets of scratch-b, for retrain.convention", table="regrow.retraining.conventions:CONVENTIONS"
         ),
+        "analyses": Kind(
+            summary="what is measured of the trained networks besides accuracy, for analyses",
+            table="regrow.evaluation.analyses:ANALYSES",
+        ),
         "published": Kind(
             summary="published tables that a study's numbers can stand beside, for published",
             table="regrow.published.tables:TABLES",

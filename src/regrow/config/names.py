@@ -96,6 +96,23 @@ def published_name(study: Study) -> Iterator[Fault]:
     return unknown("published", "published", study.published, "published table")
 
 
+def analysis_names(study: Study) -> Iterator[Fault]:
+    """Analyses are rows of the list, each once."""
+    for name in dict.fromkeys(study.analyses):
+        yield from unknown("analyses", "analyses", name, "analysis")
+    for name in twice(study.analyses):
+        yield fault("analyses", f"every analysis may stand once; found {show(name)} twice", "Leave the second one out.")
+
+
+def barrier_arms(study: Study) -> Iterator[Fault]:
+    """A line is drawn between two networks of one architecture: none between the dense network and a pruned one."""
+    arms = table("arms")
+    kinds = {getattr(arms[name], "network", "") for name in study.contrast}
+    if "barrier" in study.analyses and len(kinds) > 1:
+        rule = f'"barrier" needs two arms of one architecture; the contrast is {show(list(study.contrast))}'
+        yield fault("analyses", rule, "Leave it out, or contrast two arms that train the pruned network.")
+
+
 def design_names(study: Study) -> Iterator[Fault]:
     """Widths given as a word are a row of the table of designs."""
     for i, prune in enumerate(study.prune):

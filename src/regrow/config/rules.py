@@ -272,6 +272,8 @@ RULES: Final = (
     Rule(("prune.widths",), names.design_names),
     Rule(("retrain.convention",), names.convention_name),
     Rule(("published",), names.published_name),
+    Rule(("analyses",), names.analysis_names),
+    Rule(("analyses", "contrast"), names.barrier_arms),
     Rule(("between", "variant", "prune", "arms"), names.between_names),
     Rule(("name",), name_is_free),
     Rule(("seeds",), seeds_differ),

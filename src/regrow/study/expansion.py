@@ -79,6 +79,24 @@ class Measured:
     stage: Stage
 
 
+@dataclass(frozen=True, kw_only=True)
+class Analysed:
+    """One analysis of one seed's trained networks."""
+
+    comparison: Comparison
+    analysis: str
+    """A row of `ANALYSES`."""
+
+    arm: str
+    """Whose weights it reads: an arm's, or the dense network's."""
+
+    second: str | None
+    """The other arm, where two are looked at together."""
+
+    seed: int
+    stage: Stage
+
+
 @dataclass
 class Expansion:
     """All stages known so far, and what they are for."""
@@ -89,6 +107,7 @@ class Expansion:
     runs: list[Run] = field(default_factory=list)
     tried: list[Tried] = field(default_factory=list)
     measured: list[Measured] = field(default_factory=list)
+    analysed: list[Analysed] = field(default_factory=list)
     prunings: list[tuple[Comparison, int, Stage]] = field(default_factory=list)
     """The last pruning of every seed."""
 

@@ -18,7 +18,7 @@ from regrow.files import digest, pretty_json, write_atomic
 from regrow.retraining.conventions import CONVENTIONS
 from regrow.retraining.ledger import FORWARD_FLOPS_PER_MAC, examples_before, training_flops
 from regrow.study.comparison import Comparison, network_name
-from regrow.study.expansion import Case, Expansion, Run
+from regrow.study.expansion import Analysed, Case, Expansion, Run
 from regrow.study.lengths import dense_epochs
 from regrow.study.looks import look_number, questions
 from regrow.study.machine import commit, machine, versions
@@ -86,6 +86,7 @@ def write_results(study: Study, found: Expansion, store: Store, folder: Path, co
         "between": between,
         "ledger": rows.ledger(),
         "curves": rows.curves(),
+        "analyses": rows.analyses(),
         "problems": sorted(found.problems),
         "provenance": rows.provenance(command),
     }
@@ -317,6 +318,17 @@ class Collector:
                 rows[str(key)] = {**key, **epoch}
         return _sorted(rows.values(), *KEYS, "arm", "seed", "epoch")
 
+    def analyses(self) -> list[Row]:
+        """One row an analysis, seed and network, or pair of networks; the dense network's stand once for each data set."""
+        rows: dict[str, Row] = {}
+        for one in self.found.analysed:
+            found = self.store.result(one.stage.key)
+            if found is not None:
+                about = {"analysis": one.analysis, "arm": one.arm, "second": one.second, "seed": one.seed}
+                key = {**_columns(one), **about}
+                rows[str(key)] = {**key, "found": dict(found)}
+        return _sorted(rows.values(), *KEYS, "analysis", "arm", "seed")
+
     def provenance(self, command: str) -> Row:
         """Where, when and how; the only part, besides seconds, that may differ between two runs."""
         stages = [self.store.provenance(key) for key in self.found.stages if self.store.result(key) is not None]
@@ -347,8 +359,8 @@ def _flops(run: Run, epochs: int, batch: int) -> int:
     return training_flops(run.shape.macs, examples, epochs, skipped)
 
 
-def _columns(run: Run) -> Row:
-    """A run's key columns; the dense network belongs to no method."""
+def _columns(run: Run | Analysed) -> Row:
+    """A run's or an analysis's key columns; the dense network belongs to no method."""
     columns: Row = dict(run.comparison.columns)
     return columns | NO_METHOD if run.arm == "dense" else columns
 

@@ -77,6 +77,12 @@ STAGE_KINDS: Final[Table[StageKind]] = Table(
             code=1,
             libraries=("torch",),
         ),
+        "analysis": StageKind(
+            summary="measure what else a study asks of its trained networks",
+            target="regrow.study.analysis_work:analyse",
+            code=1,
+            libraries=("torch",),
+        ),
     },
 )
 

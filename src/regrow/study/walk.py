@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from regrow.errors import ProtocolError
 from regrow.networks.spec import NetworkSpec
 from regrow.retraining.arms import ARMS
+from regrow.study.analysis_stages import analyses
 from regrow.study.comparison import Comparison
 from regrow.study.expansion import Case, Expander, Measured, Run
 from regrow.study.lengths import ArmPlan, budget_epochs, final_lr, plan_arms
@@ -174,7 +175,7 @@ class Walk:
         """The stages whose numbers the report shows."""
         for seed in self.owner.study.seed_list:
             made = self.route(seed)
-            self._run("dense", seed, self.dense, self.owner.study.train.lr, made.dense)
+            trained = [self._run("dense", seed, self.dense, self.owner.study.train.lr, made.dense)]
             self.inherit(seed, made.pruned)
             plans = self.plans(seed)
             if plans is None:
@@ -184,7 +185,14 @@ class Walk:
             for plan in plans:
                 lr = rates[plan.name]
                 if lr is not None:
-                    self._run(plan.name, seed, plan.shape, lr, self.arm(plan, seed, lr))
+                    trained.append(self._run(plan.name, seed, plan.shape, lr, self.arm(plan, seed, lr)))
+            self._analyse([run for run in trained if run is not None])
+
+    def _analyse(self, runs: list[Run]) -> None:
+        """The study's analyses of one seed's trainings."""
+        for analysed in analyses(self.ground, runs):
+            self.owner.found.analysed.append(analysed)
+            self.owner.need(analysed.stage)
 
     def _wait(self, seed: int) -> None:
         """Note the trainings that will come once this seed's shape is known, and what kept it from being known."""
@@ -205,14 +213,16 @@ class Walk:
             self.owner.found.problems.append(problem)
         return True
 
-    def _run(self, arm: str, seed: int, shape: Shape, lr: float, train: Stage) -> None:
+    def _run(self, arm: str, seed: int, shape: Shape, lr: float, train: Stage) -> Run | None:
+        """Make a training and its test part of the report; None where it diverged, so that there is nothing to measure."""
         evaluate = evaluate_stage(self.ground, shape, train)
-        self.owner.found.runs.append(
-            Run(comparison=self.comparison, arm=arm, seed=seed, shape=shape, lr=lr, train=train, evaluate=evaluate)
-        )
+        run = Run(comparison=self.comparison, arm=arm, seed=seed, shape=shape, lr=lr, train=train, evaluate=evaluate)
+        self.owner.found.runs.append(run)
         self.owner.need(train)
-        if not self._note_divergence(train):
-            self.owner.need(evaluate)
+        if self._note_divergence(train):
+            return None
+        self.owner.need(evaluate)
+        return run
 
     def _around_pruning(self, seed: int, made: Route, plans: Iterable[ArmPlan]) -> None:
         """The accuracy of what was pruned and of what was left, and the trainings that led there."""
