@@ -13,6 +13,7 @@ from regrow.data.settings import DataSettings
 from regrow.report.recipes import across, data_name, data_sizes, varied
 from tests.report.example import example
 from tests.report.recipes_example import by_hand, lengths, over_recipes, over_shares
+from tests.report.recipes_studies import over_lengths, over_real_shares
 
 Row = dict[str, Any]
 
@@ -161,3 +162,35 @@ def test_without_both_arms_of_the_contrast_there_is_no_change() -> None:
     made["runs"] = [run for run in made["runs"] if run["arm"] != "scratch-b"]
     (family,) = across(made)
     assert family.change is None
+
+
+def test_a_real_study_over_lengths_has_the_savings_of_its_own_runs() -> None:
+    made = over_lengths()
+    (family,) = across(made)
+    assert (family.names, family.axis.title, family.axis.values) == (("short", "long"), "retrain.epochs", (1, 2))
+    (saved,) = family.savings
+    assert set(saved.units) == {"training_flops", "epochs", "train_seconds"}
+    accuracy = {(run["arm"], run["variant"], run["seed"]): run["test_accuracy"] for run in made["runs"]}
+    reached = []
+    for seed in (0, 1):
+        goal = accuracy["scratch-e", "long", seed]
+        assert goal == accuracy["scratch-e", "short", seed]  # one training that both recipes share
+        reached.append(max(accuracy["fine-tune", name, seed] for name in ("short", "long")) >= goal)
+    for one in saved.units.values():
+        assert (one.n, one.reached, one.goal_epochs, one.longest) == (2, sum(reached), 2, 2)
+        assert (one.ratio is None) == (not all(reached))
+
+
+def test_a_real_study_over_shares_has_the_change_of_its_own_gaps_and_does_not_judge_two_seeds() -> None:
+    made = over_real_shares()
+    (family,) = across(made)
+    assert (family.names, family.axis.values) == (("digits 25 %", "digits"), (0.25, 1.0))
+    accuracy = {(run["arm"], run["data"], run["seed"]): run["test_accuracy"] for run in made["runs"]}
+    gaps = [
+        [accuracy["fine-tune", data, seed] - accuracy["scratch-e", data, seed] for seed in (0, 1)]
+        for data in family.names
+    ]
+    change = family.change
+    assert change is not None
+    assert change.gaps == pytest.approx((sum(gaps[0]) / 2, sum(gaps[1]) / 2))
+    assert (change.mean, change.n, change.word) == (pytest.approx((sum(gaps[0]) - sum(gaps[1])) / 2), 2, "cannot tell")

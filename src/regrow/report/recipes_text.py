@@ -131,10 +131,18 @@ def change_sentence(change: Change) -> str:
         "no change seen": "No change of the gap with the number of training images was seen",
         "cannot tell": "Whether the gap changes with the number of training images cannot be told",
     }[change.word]
-    within = f", by less than the margin of {point(change.margin)}" if change.margin and change.small_at_most else ""
+    within = f"less than the margin of {point(change.margin)}" if change.margin and change.small_at_most else ""
+    joined = (
+        f"; any is {within}"
+        if change.word == "no change seen"
+        else f", by {within}"
+        if change.word == "changes"
+        else ""
+    )
+    bound = joined if within else ""
     few = f" Fewer than {FEWEST} paired seeds." if change.n < FEWEST else ""
     return (
-        f"{begun}{within}: {change.a} − {change.b} is {points(change.gaps[0])} points on {change.small} and {points(change.gaps[1])} on "
+        f"{begun}{bound}: {change.a} − {change.b} is {points(change.gaps[0])} points on {change.small} and {points(change.gaps[1])} on "
         f"{change.large}; the first minus the second is {points(change.mean)}, 95 % interval {points_span(change.interval)}, "
         f"n = {change.n}.{few}"
     )
@@ -157,7 +165,8 @@ def _markdown(family: Across) -> list[str]:
 def _accuracies(family: Across) -> str:
     from regrow.report.markdown import table  # which shows this module's tables in turn
 
-    header = (family.axis.title, *family.arm_names, *([f"{family.contrast}, points"] if family.contrast else []))
+    named = "recipe" if family.kind == "recipes" else "data"
+    header = (named, *family.arm_names, *([f"{family.contrast}, points"] if family.contrast else []))
     lines = []
     for place, (name, case) in enumerate(zip(family.names, family.cases, strict=True)):
         cells = [accuracy_cell(family, arm, place) for arm in family.arm_names]
