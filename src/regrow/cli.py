@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from regrow.commands.guide import guide_command
 from regrow.commands.detection import detect_command
+from regrow.commands.guide import guide_command
 from regrow.commands.latency import latency_command
 from regrow.commands.pruning import prune_command
 from regrow.commands.studies import check_command, list_command, plan_command, report_command, run_command

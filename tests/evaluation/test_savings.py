@@ -108,7 +108,7 @@ def test_a_paired_change_has_the_interval_of_the_paired_t_test() -> None:
 
 
 def test_no_change_is_known_better_than_one_test_image_allows() -> None:
-    mean, interval, _ = paired_change({0: 1.0, 1: 1.0}, {0: 0.0, 1: 0.0}, 0.5)
+    _, interval, _ = paired_change({0: 1.0, 1: 1.0}, {0: 0.0, 1: 0.0}, 0.5)
     # of two seeds: 12.706 * 0.5 / sqrt(2) = 4.492
     assert interval == pytest.approx((1 - 4.492, 1 + 4.492), abs=1e-3)
     assert paired_change({0: 1.0}, {0: 0.0}, 0.5) == (1.0, None, 1)

@@ -33,8 +33,9 @@ method   = "l1"
 fraction = 0.5
 
 [compute]
-device    = "cpu"
-precision = "fp32"
+device        = "cpu"
+precision     = "fp32"
+channels_last = false
 """
 LENGTHS = (
     _SHARED

@@ -9,7 +9,8 @@ import pytest
 from regrow.report.markdown import markdown_page
 from regrow.report.page import page_html
 from regrow.report.recipes import across
-from regrow.report.recipes_text import across_sections, factor, markdown, sentences
+from regrow.report.recipes_figures import across_sections
+from regrow.report.recipes_text import factor, markdown, sentences
 from tests.report.example import example
 from tests.report.recipes_example import by_hand, lengths, over_recipes, over_shares, set_runs
 from tests.report.recipes_studies import over_lengths, over_real_shares

@@ -83,8 +83,8 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
     folder = tmp_path_factory.mktemp("analysed")
     settings = [
         "seeds=2",
-        "train.epochs=4",
-        "retrain.epochs=2",
+        "train.epochs=2",
+        "retrain.epochs=1",
         "retrain.tune_lr=false",
         'arms=["retrain", "scratch-e"]',
         'contrast=["retrain", "scratch-e"]',

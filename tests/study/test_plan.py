@@ -65,7 +65,10 @@ def test_a_plan_says_what_it_supposes(tmp_path: Path) -> None:
         describe(load_study(str(write_tiny(tmp_path)), [f'prune.method="{method}"']), tmp_path / method, measure=False)
         for method in ("l1", "slimming")
     ]
-    assert [any("known when it was scored or drawn" in note for note in plan["notes"]) for plan in found] == [False, True]
+    assert [any("known when it was scored or drawn" in note for note in plan["notes"]) for plan in found] == [
+        False,
+        True,
+    ]
     assert [plan["architectures"][0]["supposed"] for plan in found] == [False, True]
 
 

@@ -21,8 +21,8 @@ class DataSettings(Settings):
     """A row of `regrow list data`: digits, cifar10, cifar100, cifar10-jpeg, imagenet, or the formats parquet, folder and hub."""
 
     root: Path | None = None
-    """Where the files lie: required for cifar10-jpeg, imagenet, parquet and folder; where cifar10, cifar100 and hub put downloads (by default
-    in the user's cache folder); unused for digits."""
+    """Where the files lie: required for cifar10-jpeg, imagenet, parquet and folder; where cifar10, cifar100 and hub put downloads
+    (by default in the user's cache folder); unused for digits."""
 
     hub: str | None = None
     """`owner/name` of a data set on the Hugging Face hub, with `name = "hub"`."""

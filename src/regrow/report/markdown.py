@@ -52,7 +52,9 @@ def markdown_page(results: Results, words: Words | None = None) -> str:
         parts += ["## Beside the published numbers", published]
     parts += [said.more] if said.more else []
     parts += ["## Caveats", _listed([*said.caveats, *_problems(results), *limits(results, families(results))])]
-    parts = [part.strip("\n").replace("<", "&lt;") for part in parts]  # results may come from a stranger: no HTML in them
+    parts = [
+        part.strip("\n").replace("<", "&lt;") for part in parts
+    ]  # results may come from a stranger: no HTML in them
     return "\n\n".join([*parts, "## How it was made", *_provenance(results, said)]) + "\n"
 
 

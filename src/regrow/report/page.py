@@ -24,6 +24,7 @@ from plotly.offline import get_plotlyjs
 
 from regrow.files import write_atomic
 from regrow.report import words
+from regrow.report.analyses import analysed, nats
 from regrow.report.case_figures import case_pictures
 from regrow.report.cases import Case, Family, Results, Row, arm_order, families, interval, mean, rows
 from regrow.report.contrast import numbers
@@ -32,7 +33,7 @@ from regrow.report.figures import family_pictures
 from regrow.report.published import comparison_row
 from regrow.report.published_figures import published_picture
 from regrow.report.published_text import EXPLAINED, certainty, estimate, in_brackets, mean_and_spread, notes
-from regrow.report.recipes_text import across_sections
+from regrow.report.recipes_figures import across_sections
 from regrow.report.search import own_pictures, searches
 from regrow.report.sentences import (
     answer,
@@ -78,9 +79,9 @@ def page_html(results: Results) -> str:
     found = families(results)
     scale = _Scale.of(found)
     sections = [_section(results, family, f"f{place}", scale) for place, family in enumerate(found)]
-    searched, compared_across = searches(results), across_sections(results)
+    searched, compared_across, also_measured = searches(results), across_sections(results), analysed(results)
     pictures = [picture for section in sections for picture in _pictures(section)]
-    pictures += own_pictures([*searched, *compared_across])
+    pictures += own_pictures([*searched, *compared_across, *also_measured])
     plotly, script = get_plotlyjs(), _script((_FOLDER / "page.js").read_text())
     context = {
         "study": results.get("study") or {},
@@ -88,6 +89,7 @@ def page_html(results: Results) -> str:
         "sections": sections,
         "searches": searched,
         "across": compared_across,
+        "analysed": also_measured,
         "verdicts": [card for section in sections for card in section["cases"] if card["case"].verdict],
         "between": rows(results, "between"),
         "no_verdict": _NO_VERDICT,
@@ -118,7 +120,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update({name: getattr(words, name) for name in _FILTERS})
-    environment.filters["together"] = together
+    environment.filters.update(together=together, nats=nats)
     environment.filters.update(
         {one.__name__: one for one in (mean_and_spread, certainty, estimate, in_brackets, notes)}
     )

@@ -1,4 +1,4 @@
-"""Figures across comparisons: accuracy over recipes or data sizes, accuracy against compute, and the primary contrast.
+"""Sections and figures across comparisons: accuracy over recipes or data sizes, accuracy against compute, and the primary contrast.
 
 Accuracies are in percent, differences in percentage points, compute in FLOPs of training one network after the dense one.
 """
@@ -11,14 +11,30 @@ from typing import Any, Final
 
 import plotly.graph_objects as go
 
-from regrow.report.cases import ArmSummary, Interval, Row, is_dense
+from regrow.report.cases import ArmSummary, Interval, Results, Row, is_dense
 from regrow.report.drawing import Picture, colour, drawn, plain, rounded, symbol
 from regrow.report.drawing import figure as draw
-from regrow.report.recipes import Across
+from regrow.report.recipes import Across, across
+from regrow.report.recipes_text import note, saving_cells, sentences
 from regrow.report.words import percent, points, points_span, quantity, span
 
 MOST_TICKS: Final = 8
 """Values up to which each has its own tick."""
+
+
+def across_sections(results: Results) -> list[dict[str, Any]]:
+    """What the template needs of every family."""
+    return [
+        {
+            "id": f"across{place}",
+            "family": family,
+            "pictures": family_pictures(family, f"across{place}"),
+            "said": sentences(family),
+            "savings": [saving_cells(saved) for saved in family.savings],
+            "note": note(family),
+        }
+        for place, family in enumerate(across(results))
+    ]
 
 
 def family_pictures(family: Across, prefix: str) -> dict[str, Picture]:

@@ -8,7 +8,6 @@ from typing import Any, Final
 from regrow.evaluation.savings import Saving
 from regrow.report.cases import Interval, Results
 from regrow.report.recipes import FEWEST, Across, Change, Saved, across
-from regrow.report.recipes_figures import family_pictures
 from regrow.report.words import DASH, percent, point, points, points_span, span
 
 _LESS: Final = {
@@ -28,19 +27,9 @@ SUBSETS: Final = (
 )
 
 
-def across_sections(results: Results) -> list[dict[str, Any]]:
-    """What the template needs of every family."""
-    return [
-        {
-            "id": f"across{place}",
-            "family": family,
-            "pictures": family_pictures(family, f"across{place}"),
-            "said": sentences(family),
-            "savings": [saving_cells(saved) for saved in family.savings],
-            "note": COUNTED if family.savings else SUBSETS if family.change else "",
-        }
-        for place, family in enumerate(across(results))
-    ]
+def note(family: Across) -> str:
+    """What must be known to read the sentences of a family; empty where nothing is said."""
+    return COUNTED if family.savings else SUBSETS if family.change else ""
 
 
 def sentences(family: Across) -> list[str]:
@@ -158,8 +147,7 @@ def _markdown(family: Across) -> list[str]:
     if family.savings:
         parts += [_saving_table(family.savings)]
     said = sentences(family)
-    note = COUNTED if family.savings else SUBSETS if family.change else ""
-    return [*parts, "\n".join(f"- {sentence}" for sentence in said), note] if said else parts
+    return [*parts, "\n".join(f"- {sentence}" for sentence in said), note(family)] if said else parts
 
 
 def _accuracies(family: Across) -> str:
