@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from regrow.config.packaged import STUDIES
 from regrow.config.source import LARGEST, PLAIN, SMALLEST_STUDY, read_source
 from regrow.errors import ConfigError
 
@@ -53,14 +54,12 @@ def test_a_missing_file_is_answered_with_one_that_is_there() -> None:
 
 
 def test_a_missing_file_without_a_likeness_is_answered_with_packaged_studies() -> None:
-    assert refusal("nowhere/x.toml").endswith("there is no such file\n    Packaged studies: digits, methods.")
+    assert refusal("nowhere/x.toml").endswith(f"there is no such file\n    Packaged studies: {', '.join(STUDIES)}.")
 
 
 def test_a_wrong_name_is_answered_with_packaged_studies() -> None:
-    assert (
-        refusal("digit")
-        == "digit: is neither a packaged study nor a file\n    Did you mean 'digits'? Known: digits, methods."
-    )
+    known = f"Did you mean 'digits'? Known: {', '.join(STUDIES)}."
+    assert refusal("digit") == f"digit: is neither a packaged study nor a file\n    {known}"
 
 
 @pytest.mark.parametrize("name", ["", "a\0b", "file.toml/inside.toml", "x" * 5000, "~nobody/x.toml"])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from regrow.config.overrides import absolute
-from regrow.config.packaged import STUDIES, text
+from regrow.config.packaged import STUDIES, companion, text
 from regrow.config.words import show
 from regrow.errors import ConfigError, Fault, did_you_mean
 
@@ -71,10 +71,20 @@ def read_source(name_or_path: str | Path) -> Source:
     name = str(name_or_path)
     if isinstance(name_or_path, str) and name in STUDIES:
         file = STUDIES[name].file
-        return Source(file, file, Path.cwd(), _parse(text(file), file))
+        return Source(file, file, Path.cwd(), _with_guides(_parse(text(file), file)))
     path = Path(absolute(name, Path.cwd()) if name.startswith("~") else name)
     where = name if name.isprintable() else show(name)
     return Source(where, path.name, path.absolute().parent, _parse(_decode(_read(path, name, where), where), where))
+
+
+def _with_guides(tables: dict[str, Any]) -> dict[str, Any]:
+    """A packaged study's tables; of a guide that it names, a file in the current folder comes before the one in the package."""
+    for one in (tables, *tables.get("profile", {}).values()):
+        prunings = one.get("prune", [])
+        for prune in prunings if isinstance(prunings, list) else [prunings]:
+            if "guide" in prune:
+                prune["guide"] = companion(prune["guide"])
+    return tables
 
 
 def _refuse(where: str, rule: str, hint: str, key: str = "") -> ConfigError:
