@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from regrow.detection.levels import Level, evaluating, hooked, levels_of
+from regrow.detection.levels import Level, hooked, levels_of
 from regrow.errors import PruningError
 from tests.detection.networks import torchvision_network, zoo
 
@@ -70,14 +70,6 @@ def test_looking_changes_neither_modes_nor_statistics_nor_hooks() -> None:
     levels_of(network, 3)
     assert all(module.training and not module._forward_hooks for module in network.modules())
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
-
-
-def test_modes_come_back_module_by_module() -> None:
-    network = nn.Sequential(nn.Dropout(), nn.Dropout())
-    network[1].eval()
-    with evaluating(network):
-        assert not network[0].training
-    assert (network[0].training, network[1].training) == (True, False)
 
 
 def test_only_named_modules_are_hooked() -> None:

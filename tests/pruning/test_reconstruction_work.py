@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from regrow.channels.groups import Group, Slice, channel_groups
 from regrow.channels.trace import trace
 from regrow.errors import PruningError
-from regrow.pruning.reconstruction_work import Reader, Work, evaluating
+from regrow.pruning.reconstruction_work import Reader, Work
 
 from .trained_digits import batches, trained
 
@@ -135,15 +135,6 @@ def test_groups_are_taken_in_the_order_in_which_their_layers_run() -> None:
     values = torch.randn(2, 2)
     work = Work(Order(), groups, lambda: [(values, torch.zeros(2))], torch.Generator(), images=2, positions=1)
     assert [group.name for group in work.order] == ["a", "b"]
-
-
-def test_modes_are_as_before_after_an_evaluation_that_fails() -> None:
-    network = nn.Sequential(nn.Dropout(), nn.BatchNorm1d(3))
-    network[1].eval()
-    with pytest.raises(ZeroDivisionError), evaluating(network):
-        assert not network[0].training
-        raise ZeroDivisionError
-    assert [module.training for module in network.modules()] == [True, True, False]
 
 
 def test_no_batches_are_refused() -> None:

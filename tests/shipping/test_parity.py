@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from regrow.errors import ExportError
 from regrow.shipping.inputs import Arguments, arguments
-from regrow.shipping.parity import Export, evaluating, outputs, parity, reason
+from regrow.shipping.parity import Export, outputs, parity, reason
 
 CALL = arguments(torch.zeros(2, 3))
 
@@ -71,15 +71,6 @@ def test_a_file_that_cannot_run_is_an_error() -> None:
         ExportError, match=r"file cannot run a batch of 1: bad shape. If the network fixes its batch size"
     ):
         compared(nn.Identity(), fail)
-
-
-def test_inside_the_block_the_network_evaluates_and_afterwards_every_module_has_its_mode() -> None:
-    network = nn.Sequential(nn.Dropout(), nn.BatchNorm1d(3)).train()
-    network[1].eval()
-    with evaluating(network):
-        assert not network.training and not network[0].training
-        assert not torch.is_grad_enabled()
-    assert [module.training for module in network.modules()] == [True, True, False]
 
 
 def test_tensors_are_found_in_whatever_a_network_returns() -> None:

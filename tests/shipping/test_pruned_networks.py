@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 import regrow
+from regrow.networks.modes import evaluating
 from regrow.shipping.inputs import Inputs, arguments, drawn
-from regrow.shipping.parity import evaluating, outputs
+from regrow.shipping.parity import outputs
 
 
 def shuffling() -> nn.Module:
@@ -48,7 +49,7 @@ def test_a_pruned_network_comes_back_equal_and_exports_equal(
     loaded = regrow.load(regrow.save(small, architecture, tmp_path / "bundle"), factory)
     assert str(loaded) == str(small)
     call = drawn(arguments(inputs), 3, "test")
-    with evaluating(small), evaluating(loaded):
+    with evaluating(small), evaluating(loaded), torch.no_grad():
         here = outputs(small(*call.positional, **call.keywords))
         there = outputs(loaded(*call.positional, **call.keywords))
     assert here and all(torch.equal(one, other) for one, other in zip(here, there, strict=True))

@@ -25,6 +25,7 @@ from regrow.channels.outputs import contract
 from regrow.channels.silence import DivergedError, Silence, plain_functions, silenced
 from regrow.channels.trace import Tracing
 from regrow.errors import PruningError
+from regrow.networks.modes import evaluating
 
 TOLERANCE: Final = {torch.float64: 1e-8, torch.float32: 1e-3, torch.float16: 5e-2, torch.bfloat16: 1e-1}
 """Largest difference that counts as none, relative to the largest number of the output."""
@@ -175,12 +176,8 @@ class _Dense:
 
 
 def _small(small: nn.Module, inputs: Any, outputs: Any, trail: Trail | None = None) -> list[Tensor]:
-    modes = {module: module.training for module in small.modules()}
-    try:
-        return _ran(small.eval(), inputs, outputs, contextlib.nullcontext(), trail)
-    finally:
-        for module, training in modes.items():
-            module.training = training
+    with evaluating(small):
+        return _ran(small, inputs, outputs, contextlib.nullcontext(), trail)
 
 
 def _cannot_run(dense: _Dense, small: nn.Module, inputs: Any, outputs: Any, error: Exception) -> PruningError:

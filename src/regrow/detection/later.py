@@ -22,12 +22,13 @@ from regrow.channels.masks import axis_masks, named_tensors
 from regrow.channels.trace import trace
 from regrow.detection.batches import Batch
 from regrow.detection.detector import build_detector, trunk_of
-from regrow.detection.levels import SIDES, Level, evaluating, hooked
+from regrow.detection.levels import SIDES, Level, hooked
 from regrow.detection.settings import DetectionSettings
 from regrow.detection.sources import Source
 from regrow.errors import PruningError
 from regrow.networks.foreign import made_up_images
 from regrow.networks.groups import Group
+from regrow.networks.modes import evaluating
 from regrow.networks.sources import Access, is_foreign
 from regrow.networks.spec import NetworkSpec
 from regrow.pruning.decide import Amount, Subject

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from regrow.errors import PruningError
+from regrow.networks.modes import evaluating
 
 SIDES: Final = (64, 128)
 """Pixels of the two images; powers of two."""
@@ -87,18 +88,6 @@ def _maps(network: nn.Module, image_channels: int, side: int) -> dict[str, tuple
 def _halves(shape: Sequence[int], side: int) -> bool:
     """Whether a map is square, has more than one pixel and divides the side by a power of two; a side is one itself."""
     return shape[-1] == shape[-2] and shape[-1] > 1 and side % shape[-1] == 0
-
-
-@contextlib.contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """Every module in eval mode inside the block, and as it was afterwards."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 @contextlib.contextmanager

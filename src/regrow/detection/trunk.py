@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from regrow.detection.levels import SIDES, Level, evaluating, hooked
+from regrow.detection.levels import SIDES, Level, hooked
+from regrow.networks.modes import evaluating
 
 
 class _SeenEnough(Exception):  # noqa: N818 - no error: the last level was reached, what comes after it need not run

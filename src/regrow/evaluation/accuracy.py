@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from regrow.data.stream import batches
 from regrow.data.test_set import open_test
+from regrow.networks.modes import evaluating
 from regrow.training.compute import Compute
 
 BATCH = 500
@@ -44,7 +45,7 @@ def evaluate(network: nn.Module, data_folder: Path, compute: Compute, batch: int
     """
     examples = open_test(data_folder, compute.device)
     correct, losses = [], []
-    with _measuring(network, compute.device):
+    with measuring(network):
         for images, labels in batches(examples, batch, channels_last=compute.channels_last):
             logits = network(images).float()
             correct.append(_right(logits, labels).cpu())
@@ -58,15 +59,10 @@ def _right(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 @contextlib.contextmanager
-def _measuring(network: nn.Module, device: str) -> Iterator[None]:
-    """Eval mode, no gradients, no autocast, no TF32; everything as it was afterwards."""
-    training = [module for module in network.modules() if module.training]
+def measuring(network: nn.Module) -> Iterator[None]:
+    """Evaluation mode, no gradients, no autocast, no TF32; everything as it was afterwards."""
+    device = next((tensor.device.type for tensor in network.parameters()), "cpu")
     cudnn = torch.backends.cudnn
     exact = cudnn.flags(enabled=cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=False)
-    network.eval()
-    try:
-        with torch.inference_mode(), torch.autocast(torch.device(device).type, enabled=False), exact:
-            yield
-    finally:
-        for module in training:
-            module.training = True
+    with evaluating(network), torch.inference_mode(), torch.autocast(device, enabled=False), exact:
+        yield

@@ -6,9 +6,7 @@ can: two networks of the same test loss may have fitted their training images ve
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,7 +15,7 @@ from torch.nn import functional
 
 from regrow.data.examples import AnyExamples, Examples
 from regrow.data.stream import batches
-from regrow.evaluation.accuracy import BATCH
+from regrow.evaluation.accuracy import BATCH, measuring
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,19 +59,3 @@ def measure_loss(network: nn.Module, examples: AnyExamples, *, channels_last: bo
             right += int(((logits.argmax(dim=1) == labels) & logits.isfinite().all(dim=1)).sum())
     loss = float(torch.stack(losses).sum()) / len(examples)
     return Loss(loss=loss if math.isfinite(loss) else None, accuracy=100 * right / len(examples), images=len(examples))
-
-
-@contextlib.contextmanager
-def measuring(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode, no gradients, no autocast, no TF32; everything as it was afterwards."""
-    training = [module for module in network.modules() if module.training]
-    device = next((tensor.device.type for tensor in network.parameters()), "cpu")
-    cudnn = torch.backends.cudnn
-    exact = cudnn.flags(enabled=cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=False)
-    network.eval()
-    try:
-        with torch.inference_mode(), torch.autocast(device, enabled=False), exact:
-            yield
-    finally:
-        for module in training:
-            module.training = True

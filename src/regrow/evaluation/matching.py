@@ -28,7 +28,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from regrow.evaluation.losses import measuring
+from regrow.evaluation.accuracy import measuring
 from regrow.evaluation.statistics import best_assignment
 from regrow.networks.groups import Group, Slice
 

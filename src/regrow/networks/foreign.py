@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from regrow.errors import ConfigError
+from regrow.networks.modes import evaluating
 from regrow.networks.sources import SOURCES, Access, split
 from regrow.networks.spec import NetworkSpec
 from regrow.table import load
@@ -49,19 +50,15 @@ def made_up_images(spec: NetworkSpec, examples: int = EXAMPLES) -> Tensor:
 
 def check_network(network: nn.Module, spec: NetworkSpec) -> None:
     """Try a network on two images: it must give one row of logits each. Raises `ConfigError`; modes are left as they were."""
-    modes = [(module, module.training) for module in network.modules()]
     shape = "x".join(str(size) for size in spec.shape)
     try:
-        with torch.no_grad():
-            logits = network.eval()(made_up_images(spec))
+        with evaluating(network), torch.no_grad():
+            logits = network(made_up_images(spec))
     except Exception as error:
         raise ConfigError(
             f"{spec.name} cannot take {shape} images: {type(error).__name__}: {_first_line(error)}. Give its code the size of the "
             f"data under network.options, or take data of the size that it is made for.{_made_for(spec)}"
         ) from error
-    finally:
-        for module, training in modes:
-            module.training = training
     if not isinstance(logits, Tensor) or tuple(logits.shape) != (EXAMPLES, spec.classes):
         found = f"a tensor {list(logits.shape)}" if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
         raise ConfigError(

@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from regrow.channels.duplicate import duplicate
 from regrow.channels.onmeta import as_call, moved
 from regrow.errors import PruningError
+from regrow.networks.modes import evaluating
 
 TOLERANCE: Final = {torch.float64: 1e-10, torch.float32: 1e-5, torch.float16: 1e-2, torch.bfloat16: 1e-1}
 """Largest difference that counts as none, relative to the largest number of the output; only the order of sums may differ."""
@@ -60,7 +61,7 @@ def _run(network: nn.Module, example_inputs: Any, trail: _Trail, what: str) -> l
     device = next((tensor.device for tensor in network.parameters()), torch.device("cpu"))
     args, kwargs = as_call(_varied(moved(example_inputs, device)))
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]), _evaluating(network), _watched(network, trail):
+        with torch.no_grad(), torch.random.fork_rng(devices=[]), evaluating(network), _watched(network, trail):
             torch.manual_seed(0)
             result = network(*args, **kwargs)
     except Exception as error:  # whatever code of somebody else's raises
@@ -83,17 +84,6 @@ def _with_wave(leaf: Any) -> Any:
         return leaf
     wave = torch.linspace(0, 31, leaf.numel(), dtype=torch.float64).square().sin()
     return leaf + wave.view(leaf.shape).to(leaf.device, leaf.dtype)
-
-
-@contextlib.contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 @contextlib.contextmanager

@@ -28,6 +28,7 @@ from regrow.channels.tracing import Tracing
 from regrow.channels.watch import plain_functions
 from regrow.errors import PruningError
 from regrow.networks.groups import Group, Slice
+from regrow.networks.modes import evaluating
 
 TOLERANCE: Final = 1e-4
 """Largest difference that counts as none, relative to the largest number of an output; the change sought is of the order of 1."""
@@ -99,17 +100,14 @@ def _is_default(func: Any, args: Sequence[Any], kwargs: Any) -> bool:
 
 def _run(network: nn.Module, example_inputs: Any, mode: _Attentions) -> None:
     """Run the network in eval mode under `mode`; its own modes are left as they were."""
-    modes = [(module, module.training) for module in network.modules()]
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # its attention is out of a mode's sight
     args, kwargs = as_call(example_inputs)
     try:
-        with torch.no_grad(), plain_functions(), mode:
-            network.eval()(*args, **kwargs)
+        with evaluating(network), torch.no_grad(), plain_functions(), mode:
+            network(*args, **kwargs)
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
-        for module, training in modes:
-            module.training = training
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from regrow.channels.masks import named_tensors
 from regrow.channels.onmeta import as_call, moved
 from regrow.errors import PruningError
 from regrow.networks.groups import Group
+from regrow.networks.modes import evaluating
 from regrow.randomness import seeded
 
 Pair: TypeAlias = tuple[Any, Tensor]
@@ -156,19 +157,15 @@ def zeros(look: Look) -> dict[str, Tensor]:
 @contextlib.contextmanager
 def resting(network: nn.Module, seed: int = 0) -> Iterator[None]:
     """Evaluation mode and fixed random numbers inside; modes and buffers as they were afterwards, whatever happens."""
-    modes = [(module, module.training) for module in network.modules()]
     buffers = [
         (module, name, buffer, buffer.clone())
         for module in network.modules()
         for name, buffer in module.named_buffers(recurse=False)
     ]
-    network.eval()
     try:
-        with seeded(seed, "evidence"):
+        with evaluating(network), seeded(seed, "evidence"):
             yield
     finally:
-        for module, training in modes:
-            module.training = training
         for module, name, buffer, before in buffers:
             if not torch.equal(buffer, before):
                 buffer.data.copy_(before)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from regrow.errors import PruningError
 from regrow.networks.groups import Group
+from regrow.networks.modes import evaluating
 from regrow.pruning.norm_scales import is_norm, norm_scales
 
 _LAST: Final = (nn.Linear, nn.LayerNorm, nn.RMSNorm)
@@ -240,11 +241,5 @@ def first_of(output: Any) -> Tensor:
 
 def evaluated(network: nn.Module, example: Any) -> Tensor:
     """The output for an example in eval mode, without gradients; modes are left as they were."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        with torch.no_grad():
-            return first_of(network(example))
-    finally:
-        for module, training in modes:
-            module.training = training
+    with evaluating(network), torch.no_grad():
+        return first_of(network(example))

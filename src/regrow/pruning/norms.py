@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from regrow.errors import PruningError
+from regrow.networks.modes import evaluating
 
 
 def reestimate_norms(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
@@ -25,23 +26,20 @@ def reestimate_norms(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]
     norms = [module for module in network.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
     if not norms:
         return
-    modes = [(module, module.training) for module in network.modules()]
     momenta = [norm.momentum for norm in norms]
     before = {name: tensor.clone() for name, tensor in network.named_buffers()}
     try:
-        network.eval()
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None  # PyTorch's word for a cumulative average
-            norm.train()
-        _run(network, batches)
+        with evaluating(network):
+            for norm in norms:
+                norm.reset_running_stats()
+                norm.momentum = None  # PyTorch's word for a cumulative average
+                norm.train()
+            _run(network, batches)
     except BaseException:
         for name, tensor in network.named_buffers():
             tensor.copy_(before[name])
         raise
     finally:
-        for module, training in modes:
-            module.training = training
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
 

@@ -23,7 +23,8 @@ from regrow.channels.groups import check_groups
 from regrow.channels.masks import named_tensors
 from regrow.errors import PruningError
 from regrow.networks.groups import Group
-from regrow.pruning.reconstruction_work import Batches, Reader, Work, evaluating
+from regrow.networks.modes import evaluating
+from regrow.pruning.reconstruction_work import Batches, Reader, Work
 from regrow.pruning.selection import keep_highest
 
 IMAGES: Final = 2000

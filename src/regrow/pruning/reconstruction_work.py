@@ -31,6 +31,7 @@ from regrow.channels.groups import keep_masks
 from regrow.channels.masks import named_tensors
 from regrow.errors import PruningError
 from regrow.networks.groups import Group
+from regrow.networks.modes import evaluating
 from regrow.pruning.reconstruction_layers import input_axis, is_layer, patches, places, rows_of
 from regrow.pruning.reconstruction_paths import EnoughError, Mark, Paths, find_paths, follow
 
@@ -253,21 +254,6 @@ class Work:
         else:  # windows or other parts of images: no part has a claim of its own
             rows_N = torch.randperm(examples * count, generator=self.generator)[: self.positions * images]
         return rows_N.to(self.device)
-
-
-class evaluating:  # noqa: N801 - used as a statement
-    """A network in eval mode inside the block; every module's mode is as before afterwards."""
-
-    def __init__(self, network: nn.Module) -> None:
-        self.network = network
-
-    def __enter__(self) -> None:
-        self.modes = [(module, module.training) for module in self.network.modules()]
-        self.network.eval()
-
-    def __exit__(self, *_: object) -> None:
-        for module, training in self.modes:
-            module.training = training
 
 
 def _wide(values: Tensor) -> Tensor:

@@ -8,8 +8,9 @@ from torch.export import Dim, ExportedProgram, ShapesCollection
 
 from regrow.errors import ExportError
 from regrow.evaluation.runtimes import quiet
+from regrow.networks.modes import evaluating
 from regrow.shipping.inputs import Arguments, with_batch
-from regrow.shipping.parity import evaluating, reason
+from regrow.shipping.parity import reason
 
 TRACED_BATCH = 2
 """A batch of one would be taken for a constant."""
@@ -23,7 +24,7 @@ def captured(network: nn.Module, call: Arguments, *, dynamic_batch: bool) -> Exp
         for tensor in inputs.batched:
             shapes[tensor] = {0: batch}
     try:
-        with evaluating(network), quiet():
+        with evaluating(network), torch.no_grad(), quiet():
             return torch.export.export(network, inputs.positional, inputs.keywords, dynamic_shapes=shapes)
     except Exception as error:  # its errors have no common kind
         hint = (

@@ -7,9 +7,8 @@ Integer and boolean outputs must be equal. A difference above the tolerance is a
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from regrow.errors import ExportError
+from regrow.networks.modes import evaluating
 from regrow.shipping.inputs import Arguments, drawn
 
 Run = Callable[[Arguments], Sequence[Tensor]]
@@ -55,19 +55,6 @@ class Export:
         )
 
 
-@contextlib.contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """The network in eval mode and without gradients inside the block, each module in its own mode afterwards."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module, training in modes:
-            module.training = training
-
-
 @dataclass(frozen=True, slots=True)
 class Agreement:
     """What a comparison found."""
@@ -83,7 +70,7 @@ def parity(
     worst, constant = 0.0, False
     for batch in batches:
         inputs = drawn(call, batch, "parity", batch)
-        with evaluating(network):
+        with evaluating(network), torch.no_grad():
             expected = outputs(network(*inputs.positional, **inputs.keywords))
         try:
             found = run(inputs)
