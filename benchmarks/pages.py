@@ -1,7 +1,8 @@
 """The pages of docs/results that follow from committed results, written anew: `python -m benchmarks.pages`.
 
     docs/results/<name>/results.json    what `regrow run` found
-    docs/results/<name>/page.toml       what a person says about it: question, answer, more, caveats, repeat; `short` for the summary
+    docs/results/<name>/page.toml       what a person says about it: question, answer, more, caveats, repeat; `short` for the
+                                        summary, whose `rows` are cases, between (contrasts declared between them) or both
     docs/results/<name>.md              the page
     docs/hooks/<summary>.md             what a person says about all of them, with a mark where the table of all comes
     docs/<summary>.md                   the summary
@@ -17,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from regrow.report.cases import Case, Results, cases
+from regrow.report.cases import Case, Results, Row, cases, rows
 from regrow.report.markdown import Words, markdown_page, table
 from regrow.report.published import comparison_row
 from regrow.report.words import DASH, points, points_span
@@ -58,11 +59,29 @@ def summary(folder: Path = FOLDER) -> str:
     )
     lines = []
     for said in sorted(folder.glob("*/page.toml")):
-        short = tomllib.loads(said.read_text(encoding="utf-8")).get("short")
-        results = json.loads((said.parent / "results.json").read_text(encoding="utf-8")) if short else {}
-        link = f"[{short}](results/{said.parent.name}.md)"
-        lines += [(link, *_line(results, case)) for case in cases(results) if case.verdict]
+        told = tomllib.loads(said.read_text(encoding="utf-8"))
+        if "short" in told:
+            results = json.loads((said.parent / "results.json").read_text(encoding="utf-8"))
+            link = f"[{told['short']}](results/{said.parent.name}.md)"
+            lines += [(link, *line) for line in _lines(results, told.get("rows", "both"))]
     return table(header, lines)
+
+
+def _lines(results: Results, kept: str) -> Iterator[tuple[str, ...]]:
+    """The summary's rows of one study: contrasts between comparisons first, as in its report."""
+    if kept != "cases":
+        yield from (_between(row) for row in rows(results, "between"))
+    if kept != "between":
+        yield from (_line(results, case) for case in cases(results) if case.verdict)
+
+
+def _between(row: Row) -> tuple[str, ...]:
+    where = f"{row['between']} ({row['design']})" if row.get("design") else str(row["between"])
+    return (where, DASH, DASH, DASH, _difference(row), str(row.get("word") or "no verdict"), DASH)
+
+
+def _difference(row: Row) -> str:
+    return f"{row['a']} − {row['b']}: {points(row['mean'])} ({points_span(row['ci95'])})"
 
 
 def _line(results: Results, case: Case) -> tuple[str, ...]:
@@ -71,8 +90,13 @@ def _line(results: Results, case: Case) -> tuple[str, ...]:
     found = [next((arm for name in names if (arm := case.find(name))), None) for names in arms]
     reached = [f"{arm.accuracy:.1f}" if arm and arm.accuracy is not None else DASH for arm in found]
     removed = f"{case.method}, {case.design}" + (f", {case.variant}" if case.variant else "")
-    difference = f"{verdict['a']} − {verdict['b']}: {points(verdict['mean'])} ({points_span(verdict['ci95'])})"
-    return (removed, *reached, difference, str(verdict.get("word") or "no verdict"), _published(results, case))
+    return (
+        removed,
+        *reached,
+        _difference(verdict),
+        str(verdict.get("word") or "no verdict"),
+        _published(results, case),
+    )
 
 
 def _published(results: Results, case: Case) -> str:
@@ -88,7 +112,8 @@ def _published(results: Results, case: Case) -> str:
 def words(path: Path) -> Words:
     """What a person says about one study."""
     said = tomllib.loads(path.read_text(encoding="utf-8"))
-    said.pop("short", None)
+    for key in ("short", "rows"):
+        said.pop(key, None)
     return Words(**{key: tuple(value) if isinstance(value, list) else value.strip() for key, value in said.items()})
 
 

@@ -61,8 +61,8 @@ def markdown_page(results: Results, words: Words | None = None) -> str:
 def _answer(results: Results, found: Sequence[Case], words: Words) -> str:
     told = [words.answer] if words.answer else []
     verdicts = [case.verdict for case in found if case.verdict]
-    told += [_first_sentence(row) for row in verdicts] if len(verdicts) <= MOST_CASES else [_tally(verdicts)]
     told += [_first_sentence(row) for row in rows(results, "between")][:MOST_CASES]
+    told += [_first_sentence(row) for row in verdicts] if len(verdicts) <= MOST_CASES else [_tally(verdicts)]
     return "\n\n".join(told) or "No verdict: the primary contrast needs both of its arms and at least 3 seeds."
 
 

@@ -53,10 +53,8 @@ def print_results(results: Results, console: Console) -> None:
     """
     found = list(cases(results))
     verdicts = [case.verdict for case in found if case.verdict]
-    for verdict in verdicts:
+    for verdict in (*rows(results, "between"), *verdicts):  # questions of the study's own come first
         console.print(Text(str(verdict.get("sentence") or verdict.get("word") or ""), style="bold"), soft_wrap=False)
-    for row in rows(results, "between"):
-        console.print(Text(str(row.get("sentence") or ""), style="bold"), soft_wrap=False)
     if not verdicts:
         console.print(
             Text("No verdict: the primary contrast needs both of its arms and at least 3 seeds.", style="bold")
