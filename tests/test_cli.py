@@ -20,7 +20,7 @@ class TestUsage:
         assert called("--version") == Done(0, f"regrow {regrow.__version__}\n", "")
 
     @pytest.mark.parametrize(
-        "arguments", [["prune"], ["list"], ["list", "arms", "--yaml"], ["run", "digits", "--workers", "0"]]
+        "arguments", [["prune"], ["check"], ["list", "arms", "--yaml"], ["run", "digits", "--workers", "0"]]
     )
     def test_a_wrong_command_is_wrong_input(self, arguments: list[str]) -> None:
         done = called(*arguments)

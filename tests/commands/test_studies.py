@@ -9,6 +9,7 @@ import pytest
 
 import regrow
 from regrow.config.catalog import KINDS
+from regrow.config.packaged import STUDIES
 from tests.commands.shell import STUDY, Done, called, regrow_command
 
 
@@ -26,6 +27,15 @@ class TestList:
         lines = called("list", "data").out.splitlines()
         assert max(len(line) for line in lines) <= 100
         assert any(line.startswith(" " * 10) for line in lines)
+
+    def test_without_a_kind_all_studies_and_all_kinds_are_listed(self) -> None:
+        first, second = called("list").out.split("\n\n")
+        names = [line.split()[0] for line in first.splitlines()[1:] if not line.startswith(" ")]
+        assert names == list(STUDIES)
+        assert [line.split()[0] for line in second.splitlines()[1:] if not line.startswith(" ")] == list(KINDS)
+        both = json.loads(called("list", "--json").out)
+        assert [row["name"] for row in both["studies"]] == names
+        assert [row["name"] for row in both["kinds"]] == list(KINDS)
 
     def test_an_unknown_kind_is_wrong_input(self) -> None:
         done = called("list", "network")

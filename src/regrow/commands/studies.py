@@ -37,10 +37,12 @@ def _complete_study(incomplete: str) -> list[str]:
 
 
 KindName = Annotated[
-    str,
+    str | None,
     typer.Argument(
-        metavar="KIND",
-        help="networks, sources, data, methods, method-sources, designs, arms, conventions, published or studies.",
+        metavar="[KIND]",
+        show_default=False,
+        help="networks, sources, data, methods, method-sources, designs, arms, conventions, analyses, published or studies; "
+        "without one: all studies, and all kinds.",
         autocompletion=_complete_kind,
     ),
 ]
@@ -65,16 +67,19 @@ Trust = Annotated[
 ]
 
 
-def list_command(kind: KindName, as_json: AsJson = False) -> None:
-    """List what a study can name."""
+def list_command(kind: KindName = None, as_json: AsJson = False) -> None:
+    """List what a study can name; without a kind, the packaged studies and the kinds."""
     with told():
-        from regrow.config.catalog import listing
+        from regrow.config.catalog import KINDS, listing
 
-        rows = listing(kind)
+        kinds = [{"name": name, "summary": one.summary} for name, one in KINDS.items()]
         if as_json:
-            print_json(rows)
+            print_json({"studies": listing("studies"), "kinds": kinds} if kind is None else listing(kind))
+        elif kind is None:
+            typer.echo(f"Studies, for regrow run:\n{_columns(listing('studies'))}\n")
+            typer.echo(f"What a study can name, for regrow list KIND:\n{_columns(kinds)}")
         else:
-            typer.echo(_columns(rows))
+            typer.echo(_columns(listing(kind)))
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> str:
