@@ -68,36 +68,43 @@ def _flops(flops: float) -> str:
 
 
 class PackagedStudies(Mapping[str, Packaged]):
-    """Name to packaged study, read from the package when first asked; an unknown name raises `UnknownNameError`."""
+    """Name to packaged study; each is read from the package when first asked for, and an unknown name raises `UnknownNameError`."""
 
     def __getitem__(self, name: str) -> Packaged:
-        try:
-            return _read()[name]
-        except KeyError:
-            raise UnknownNameError("packaged study", name, _read()) from None
+        if name not in _files():
+            raise UnknownNameError("packaged study", name, _files())
+        return _read(name)
 
     def __contains__(self, name: object) -> bool:
-        return name in _read()
+        return name in _files()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(_read())
+        return iter(_files())
 
     def __len__(self) -> int:
-        return len(_read())
+        return len(_files())
 
 
 @cache
-def _read() -> dict[str, Packaged]:
-    files = sorted(file.name for file in _folder().iterdir() if file.name.endswith(".toml"))
-    costs = json.loads(text(COSTS))
-    return {name: _packaged(file, costs.get(name, {})) for file in files if (name := file.removesuffix(".toml"))}
+def _files() -> dict[str, str]:
+    """File by name, in the order of names."""
+    files = (file.name for file in _folder().iterdir() if file.name.endswith(".toml"))
+    return dict(sorted((file.removesuffix(".toml"), file) for file in files))
 
 
-def _packaged(file: str, cost: Mapping[str, Any]) -> Packaged:
+@cache
+def _costs() -> dict[str, dict[str, Any]]:
+    return dict(json.loads(text(COSTS)))
+
+
+@cache
+def _read(name: str) -> Packaged:
+    file = _files()[name]
     content = text(file)
     first = content.partition("\n")[0]
     experiment = first.removeprefix(_MARK) if first.startswith(_MARK) else ""
-    return Packaged(title=tomllib.loads(content)["title"], file=file, experiment=experiment, **cost)
+    title = tomllib.loads(content)["title"]
+    return Packaged(title=title, file=file, experiment=experiment, **_costs().get(name, {}))
 
 
 def text(file: str) -> str:
