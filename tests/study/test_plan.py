@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from regrow.config.load import load_study
 from regrow.errors import ProtocolError
@@ -14,13 +16,18 @@ from tests.study.conftest import Finished, write_tiny
 
 
 @pytest.fixture(autouse=True)
-def _threads_as_they_were() -> object:
-    import torch
-
-    threads = torch.get_num_threads()
+def _this_process_computes_as_it_did() -> Iterator[None]:
+    before = _arithmetic()
     yield
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(False)
+    assert _arithmetic() == before
+
+
+def _arithmetic() -> tuple[int, bool, int]:
+    return (
+        torch.get_num_threads(),
+        torch.are_deterministic_algorithms_enabled(),
+        int((torch.full((8,), 2e-38) * 0.25).count_nonzero()),
+    )
 
 
 def test_a_plan_counts_every_stage_and_trains_nothing(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import torch
 
 from regrow.errors import ConfigError
 from regrow.training.compute import Compute
-from regrow.training.machine import apply
+from regrow.training.machine import apply, unchanged
 
 
 def test_threads_are_as_asked() -> None:
@@ -49,3 +49,37 @@ def test_fewer_cuda_devices_than_asked_for_are_said_so(monkeypatch: pytest.Monke
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     with pytest.raises(ConfigError, match=r"got 4, and PyTorch sees 2\. Write 2 or less"):
         apply(Compute(device="cuda", devices=4))
+
+
+def state() -> tuple[object, ...]:
+    """Everything that `apply` changes on a CPU."""
+    return (
+        torch.get_num_threads(),
+        torch.get_float32_matmul_precision(),
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+        torch.utils.deterministic.fill_uninitialized_memory,  # type: ignore[attr-defined]
+        int((torch.full((8,), 2e-38) * 0.25).count_nonzero()),
+    )
+
+
+@pytest.mark.parametrize("applied_before", [False, True])
+def test_afterwards_the_process_computes_as_it_did(applied_before: bool) -> None:
+    if applied_before:
+        apply(Compute(threads=1))
+    else:
+        torch.set_float32_matmul_precision("medium")
+    before = state()
+    with unchanged():
+        apply(Compute(threads=2))
+        torch.set_flush_denormal(not applied_before)
+        assert state() != before
+    assert state() == before
+
+
+def test_an_error_leaves_the_arithmetic_too() -> None:
+    before = state()
+    with pytest.raises(ZeroDivisionError), unchanged():
+        apply(Compute(threads=2))
+        _ = 1 / 0
+    assert state() == before

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from regrow.channels.trace import trace
-from regrow.data.examples import AnyExamples, open_part
+from regrow.data.examples import AnyExamples, open_training
 from regrow.evaluation.barrier import POSITIONS, barrier, line
 from regrow.evaluation.losses import measure_loss, sample
 from regrow.evaluation.matching import match
@@ -80,7 +80,8 @@ WORK: Final[dict[str, Callable[[Task], Result]]] = {
 
 
 def _sample(task: Task, compute: Compute) -> AnyExamples:
-    return sample(open_part(task.input_folder("data"), "train", compute.device), task.stage.settings["images"])
+    examples, _ = open_training(task.input_folder("data"), compute.device)
+    return sample(examples, task.stage.settings["images"])
 
 
 def _compute(task: Task) -> Compute:

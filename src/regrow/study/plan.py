@@ -81,7 +81,7 @@ def _expand_cheaply(study: Study, store: Store) -> Expansion:
         if not missing:
             return found
         for stage in missing:
-            execute(stage, store, _hush)
+            _do_here(stage, store)
 
 
 @dataclass
@@ -127,9 +127,17 @@ class _Clock:
         if self.store.result(stage.key) is None:
             if not self.measure:
                 return None
-            execute(stage, self.store, _hush)
+            _do_here(stage, self.store)
         result = self.store.result(stage.key)
         return None if result is None else float(result["step_seconds"])
+
+
+def _do_here(stage: Stage, store: Store) -> None:
+    """Do a stage in this process, which may be somebody's notebook: its arithmetic is afterwards what it was."""
+    from regrow.training.machine import unchanged  # loads torch, which a plan of what is known does without
+
+    with unchanged():
+        execute(stage, store, _hush)
 
 
 def _hush(event: Row) -> None:

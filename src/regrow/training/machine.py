@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 
 import torch
 
@@ -27,6 +29,32 @@ def apply(compute: Compute) -> None:
     torch.set_float32_matmul_precision("highest")
     if compute.device == "cuda":
         _apply_cuda(compute.devices)
+
+
+@contextlib.contextmanager
+def unchanged() -> Iterator[None]:
+    """Inside the block `apply` may be called; afterwards this process computes on its CPU as it did before.
+
+    What CUDA was told stays: cuBLAS reads it once.
+    """
+    threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    filled = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    flushed = _flushes()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_flush_denormal(flushed)
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+        torch.utils.deterministic.fill_uninitialized_memory = filled  # type: ignore[attr-defined]
+        torch.set_float32_matmul_precision(precision)
+
+
+def _flushes() -> bool:
+    """Whether numbers too small to be normal become zero; PyTorch can be told, and cannot be asked."""
+    return not torch.full((1,), 2e-38).mul(0.25).count_nonzero()
 
 
 def _apply_cuda(devices: int) -> None:
