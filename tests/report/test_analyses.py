@@ -148,3 +148,13 @@ def test_everything_stands_on_the_page_and_names_are_only_text() -> None:
 
 def test_numbers_are_short() -> None:
     assert [nats(value) for value in (1.23456, 0.0, None)] == ["1.235", "0", "–"]
+
+
+def test_a_section_says_what_was_removed_or_what_it_was_pruned_to() -> None:
+    made = results("losses")
+    (one,) = analysed(made)
+    assert one["title"].endswith("50 % removed")
+    for row in made["analyses"]:
+        row |= {"fraction": None, "design": "vgg16-a"} if row["method"] else {}
+    (one,) = analysed(made)
+    assert one["title"].endswith("pruned to vgg16-a")

@@ -62,10 +62,14 @@ def _comparisons(results: Results) -> Iterable[Analysed]:
         shared = [one for one in every if not one["method"] and _shared(one) == _shared(first)]
         recipe = f", {first['variant']}" if first["variant"] else ""
         yield Analysed(
-            title=f"{first['network']} on {first['data']}, {first['method']}, {first['design']} removed{recipe}",
+            title=f"{first['network']} on {first['data']}, {first['method']}, {_removed(first)}{recipe}",
             rows=(*shared, *group),
             runs=tuple(run for run in runs if _key(run) == _key(first) or _is_dense_of(run, first)),
         )
+
+
+def _removed(row: Row) -> str:
+    return f"pruned to {row['design']}" if row["fraction"] is None else f"{row['design']} removed"
 
 
 def _key(row: Row) -> tuple[Any, ...]:
