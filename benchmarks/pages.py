@@ -1,10 +1,11 @@
 """The pages of docs/results that follow from committed results, written anew: `python -m benchmarks.pages`.
 
     docs/results/<name>/results.json    what `regrow run` found
-    docs/results/<name>/page.toml       what a person says about it: question, answer, more, caveats, repeat; `short` for the
-                                        summary, whose `rows` are cases, between (contrasts declared between them) or both
+    docs/results/<name>/page.toml       what a person says about it: question, answer, more, caveats, repeat; for the summary
+                                        `short`, `place` (rows are in this order) and `rows`: cases, or between for the
+                                        contrasts that the study declares between its comparisons
     docs/results/<name>.md              the page
-    docs/hooks/<summary>.md             what a person says about all of them, with a mark where the table of all comes
+    benchmarks/<summary>.md             what a person says about all of them, with a mark where each table comes
     docs/<summary>.md                   the summary
 
 A test compares every page with what this writes, so no number on a page can differ from its results.
@@ -25,17 +26,22 @@ from regrow.report.words import DASH, points, points_span
 
 DOCS: Final = Path(__file__).parents[1] / "docs"
 FOLDER: Final = DOCS / "results"
-SUMMARY: Final = "was-pruning-worth-it.md"
-MARK: Final = "<!-- all comparisons -->"
+SAID: Final = Path(__file__).with_name("was-pruning-worth-it.md")
+MARKS: Final = {"cases": "<!-- comparisons -->", "between": "<!-- between comparisons -->"}
+HEADERS: Final = {
+    "cases": ("study", "what goes", "fine-tuned", "scratch-e", "scratch-b", "difference", "n", "verdict", "published"),
+    "between": ("study", "question", "first", "second", "difference", "n", "verdict"),
+}
 SCRATCH_B: Final = ("scratch-b", "scratch-b0", "scratch-b0-cap")
 
 
 def pages(folder: Path = FOLDER) -> Iterator[tuple[Path, str]]:
     """Every page with the text that its results and words make, and the summary of all."""
     yield from _results_pages(folder)
-    said = folder.parent / "hooks" / SUMMARY
-    if said.exists():
-        yield folder.parent / SUMMARY, said.read_text(encoding="utf-8").replace(MARK, summary(folder))
+    text = SAID.read_text(encoding="utf-8")
+    for kind, mark in MARKS.items():
+        text = text.replace(mark, summary(kind, folder))
+    yield folder.parent / SAID.name, text
 
 
 def _results_pages(folder: Path) -> Iterator[tuple[Path, str]]:
@@ -45,39 +51,33 @@ def _results_pages(folder: Path) -> Iterator[tuple[Path, str]]:
         yield folder / f"{said.parent.name}.md", page
 
 
-def summary(folder: Path = FOLDER) -> str:
-    """One row for each comparison of the studies whose `page.toml` has a `short` name."""
-    header = (
-        "study",
-        "what goes",
-        "fine-tuned",
-        "from scratch, same epochs",
-        "from scratch, same compute",
-        "difference",
-        "verdict",
-        "published",
-    )
+def summary(kind: str, folder: Path = FOLDER) -> str:
+    """One row for each comparison, or each contrast between comparisons, of the studies whose `page.toml` has a `short` name."""
+    found = [
+        (tomllib.loads(said.read_text(encoding="utf-8")), said.parent) for said in sorted(folder.glob("*/page.toml"))
+    ]
+    chosen = [(told, at) for told, at in found if told.get("short") and told.get("rows", "cases") == kind]
     lines = []
-    for said in sorted(folder.glob("*/page.toml")):
-        told = tomllib.loads(said.read_text(encoding="utf-8"))
-        if "short" in told:
-            results = json.loads((said.parent / "results.json").read_text(encoding="utf-8"))
-            link = f"[{told['short']}](results/{said.parent.name}.md)"
-            lines += [(link, *line) for line in _lines(results, told.get("rows", "both"))]
-    return table(header, lines)
+    for told, at in sorted(chosen, key=lambda one: one[0].get("place", 0)):
+        results = json.loads((at / "results.json").read_text(encoding="utf-8"))
+        lines += [(f"[{told['short']}](results/{at.name}.md)", *line) for line in _lines(results, kind)]
+    return table(HEADERS[kind], lines)
 
 
-def _lines(results: Results, kept: str) -> Iterator[tuple[str, ...]]:
-    """The summary's rows of one study: contrasts between comparisons first, as in its report."""
-    if kept != "cases":
+def _lines(results: Results, kind: str) -> Iterator[tuple[str, ...]]:
+    if kind == "between":
         yield from (_between(row) for row in rows(results, "between"))
-    if kept != "between":
+    else:
         yield from (_line(results, case) for case in cases(results) if case.verdict)
 
 
 def _between(row: Row) -> tuple[str, ...]:
-    where = f"{row['between']} ({row['design']})" if row.get("design") else str(row["between"])
-    return (where, DASH, DASH, DASH, _difference(row), str(row.get("word") or "no verdict"), DASH)
+    said = f"{points(row['mean'])} ({points_span(row['ci95'])})"
+    return (str(row["between"]), str(row["a"]), str(row["b"]), said, str(row["n"]), _word(row))
+
+
+def _word(row: Row) -> str:
+    return str(row.get("word") or "no verdict")
 
 
 def _difference(row: Row) -> str:
@@ -85,18 +85,13 @@ def _difference(row: Row) -> str:
 
 
 def _line(results: Results, case: Case) -> tuple[str, ...]:
-    verdict = case.verdict or {}
+    verdict = case.verdict
+    assert verdict is not None
     arms = ("fine-tune", "ticket", "retrain"), ("scratch-e",), SCRATCH_B
     found = [next((arm for name in names if (arm := case.find(name))), None) for names in arms]
     reached = [f"{arm.accuracy:.1f}" if arm and arm.accuracy is not None else DASH for arm in found]
     removed = f"{case.method}, {case.design}" + (f", {case.variant}" if case.variant else "")
-    return (
-        removed,
-        *reached,
-        _difference(verdict),
-        str(verdict.get("word") or "no verdict"),
-        _published(results, case),
-    )
+    return (removed, *reached, _difference(verdict), str(verdict["n"]), _word(verdict), _published(results, case))
 
 
 def _published(results: Results, case: Case) -> str:
@@ -112,7 +107,7 @@ def _published(results: Results, case: Case) -> str:
 def words(path: Path) -> Words:
     """What a person says about one study."""
     said = tomllib.loads(path.read_text(encoding="utf-8"))
-    for key in ("short", "rows"):
+    for key in ("short", "place", "rows"):
         said.pop(key, None)
     return Words(**{key: tuple(value) if isinstance(value, list) else value.strip() for key, value in said.items()})
 
