@@ -143,6 +143,15 @@ def test_a_study_with_nothing_but_an_architecture_is_a_case_without_arms() -> No
     assert (case.arms, case.verdict, case.dense, case.dense_network) == ((), None, None, {})
 
 
+def test_recipes_stand_in_the_order_of_the_study_file() -> None:
+    results = example(seeds=2)
+    names = ("3 epochs", "12 epochs", "6 epochs")
+    results["study"]["settings"]["variant"] = [{"name": name} for name in names]
+    for table in ("architectures", "runs", "verdicts"):
+        results[table] = [row | {"variant": name} for row in results[table] for name in names]
+    assert [case.variant for case in cases(results)] == list(names)
+
+
 def test_nothing_gives_no_cases() -> None:
     assert families({}) == ()
 

@@ -175,7 +175,7 @@ def families(results: Results) -> tuple[Family, ...]:
 
 
 def cases(results: Results) -> Iterator[Case]:
-    """Every network x data x method x fraction that the results know, sorted."""
+    """Every network x data x recipe x method x fraction that the results know, sorted; recipes in the order of the study file."""
     keys = {
         _key(row) for name in ("architectures", "verdicts", "runs") for row in rows(results, name) if row.get("method")
     }
@@ -183,7 +183,9 @@ def cases(results: Results) -> Iterator[Case]:
         name: _grouped(rows(results, name))
         for name in ("runs", "pairs", "pruned", "prunings", "tuning", "ledger", "curves")
     }
-    for key in sorted(keys, key=_sortable):
+    settings = (results.get("study") or {}).get("settings") or {}
+    recipes = {str(one["name"]): place for place, one in enumerate(settings.get("variant") or ())}
+    for key in sorted(keys, key=lambda key: _sortable(key, recipes)):
         yield _case(results, key, tables)
 
 
@@ -319,8 +321,9 @@ def _key(row: Row) -> tuple[Any, ...]:
     return (row["network"], row["data"], variant, row["method"], row.get("fraction"), row.get("design") or "")
 
 
-def _sortable(key: tuple[Any, ...]) -> tuple[Any, ...]:
-    return (*key[:4], key[4] is not None, key[4] or 0.0, key[5])
+def _sortable(key: tuple[Any, ...], recipes: Mapping[str, int]) -> tuple[Any, ...]:
+    network, data, variant, method, fraction, design = key
+    return (network, data, recipes.get(variant, -1), variant, method, fraction is not None, fraction or 0.0, design)
 
 
 def _grouped(items: Iterable[Row]) -> dict[tuple[Any, ...], list[Row]]:
