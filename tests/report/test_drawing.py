@@ -11,7 +11,7 @@ import pytest
 
 from regrow.report import drawing
 from regrow.report.cases import families
-from regrow.report.drawing import colour, drawn, figure, plain, rounded, symbol, thinned
+from regrow.report.drawing import colour, drawn, error_bars, figure, plain, rounded, symbol, thinned
 from regrow.report.figures import accuracy_against_macs
 from regrow.retraining.arms import ARMS
 from tests.report.example import example
@@ -46,6 +46,11 @@ def test_text_from_a_file_cannot_be_markup() -> None:
 
 def test_numbers_are_short_and_gaps_stay_gaps() -> None:
     assert rounded([1 / 3, None, 123456.7, math.nan, math.inf]) == [0.33333, None, 123460.0, None, None]
+
+
+def test_error_bars_reach_the_ends_of_their_intervals_and_have_no_length_without_one() -> None:
+    bars = error_bars([90.0, 80.0], [(88.5, 92.0), None], "red")
+    assert (bars["array"], bars["arrayminus"], bars["color"]) == ([2.0, 0.0], [1.5, 0.0], "red")
 
 
 def test_empty_traces_are_left_out_and_so_are_empty_figures() -> None:

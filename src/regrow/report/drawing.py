@@ -94,3 +94,17 @@ def plain(text: str) -> str:
 def rounded(values: Iterable[float | None]) -> list[float | None]:
     """Five significant digits: what a screen can show, at half the bytes. What is not finite becomes a gap."""
     return [None if value is None or not math.isfinite(value) else float(f"{value:.5g}") for value in values]
+
+
+def error_bars(ys: Sequence[float], intervals: Sequence[tuple[float, float] | None], shade: str) -> dict[str, Any]:
+    """From the lower to the upper end of each interval around `ys`; of no length where there is none."""
+    ends = [interval or (y, y) for y, interval in zip(ys, intervals, strict=True)]
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": rounded([high - y for (_, high), y in zip(ends, ys, strict=True)]),
+        "arrayminus": rounded([y - low for (low, _), y in zip(ends, ys, strict=True)]),
+        "thickness": 1.5,
+        "width": 4,
+        "color": shade,
+    }

@@ -12,7 +12,7 @@ from typing import Final
 import plotly.graph_objects as go
 
 from regrow.report.cases import ArmSummary, Case, Family, Row, inherits, is_dense
-from regrow.report.drawing import Picture, colour, drawn, plain, rounded, symbol
+from regrow.report.drawing import Picture, colour, drawn, error_bars, plain, rounded, symbol
 from regrow.report.drawing import figure as draw
 from regrow.report.sentences import whole_cost
 from regrow.report.words import percent, points, points_span, quantity, span
@@ -222,7 +222,6 @@ def _marks(
     arm: str, xs: Sequence[float], summaries: Sequence[ArmSummary], notes: Sequence[str], *, line: bool
 ) -> go.Scatter:
     ys = [summary.accuracy or 0.0 for summary in summaries]
-    bounds = [summary.interval or (y, y) for summary, y in zip(summaries, ys, strict=True)]
     tips = [
         f"{arm}, {note}: {percent(s.accuracy)}, 95 % {span(s.interval)}, n = {s.n}"
         for note, s in zip(notes, summaries, strict=True)
@@ -230,15 +229,7 @@ def _marks(
     return go.Scatter(
         x=rounded(xs),
         y=rounded(ys),
-        error_y={
-            "type": "data",
-            "symmetric": False,
-            "array": rounded([high - y for (_, high), y in zip(bounds, ys, strict=True)]),
-            "arrayminus": rounded([y - low for (low, _), y in zip(bounds, ys, strict=True)]),
-            "thickness": 1.5,
-            "width": 4,
-            "color": colour(arm),
-        },
+        error_y=error_bars(ys, [summary.interval for summary in summaries], colour(arm)),
         mode="lines+markers" if line and len(xs) > 1 else "markers",
         line={"color": colour(arm), "width": 1.5},
         marker={

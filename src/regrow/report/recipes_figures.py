@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import plotly.graph_objects as go
 
-from regrow.report.cases import ArmSummary, Interval, Results, Row, is_dense
-from regrow.report.drawing import Picture, colour, drawn, plain, rounded, symbol
+from regrow.report.cases import ArmSummary, Results, Row, is_dense
+from regrow.report.drawing import Picture, colour, drawn, error_bars, plain, rounded, symbol
 from regrow.report.drawing import figure as draw
 from regrow.report.recipes import Across, across
 from regrow.report.recipes_text import note, saving_cells, sentences
@@ -145,7 +145,7 @@ def _differences(family: Across, held: Sequence[tuple[int, Row]]) -> go.Scatter:
     return go.Scatter(
         x=_places(family, [place for place, _ in held]),
         y=rounded(means),
-        error_y=_bars(means, [row["ci95"] for _, row in held], "var(--accent)"),
+        error_y=error_bars(means, [row["ci95"] for _, row in held], "var(--accent)"),
         mode="lines+markers" if len(held) > 1 and family.axis.values else "markers",
         line={"color": "var(--accent)", "width": 1.5},
         marker={"color": "var(--accent)", "size": 11, "symbol": "diamond", "line": _EDGE},
@@ -163,7 +163,7 @@ def _line(arm: str, xs: Sequence[Any], summaries: Sequence[ArmSummary], tips: Se
     return go.Scatter(
         x=rounded(xs) if all(isinstance(x, float) for x in xs) else list(xs),
         y=rounded(ys),
-        error_y=_bars(ys, [summary.interval for summary in summaries], colour(arm)),
+        error_y=error_bars(ys, [summary.interval for summary in summaries], colour(arm)),
         mode="lines+markers" if len(xs) > 1 else "markers",
         line={"color": colour(arm), "width": 1.5, "dash": "dot" if is_dense(arm) else "solid"},
         marker={"color": colour(arm), "size": 9, "symbol": symbol(arm), "line": _EDGE},
@@ -172,20 +172,6 @@ def _line(arm: str, xs: Sequence[Any], summaries: Sequence[ArmSummary], tips: Se
         name=plain(arm),
         legendgroup=arm,
     )
-
-
-def _bars(ys: Sequence[float], intervals: Sequence[Interval | None], shade: str) -> dict[str, Any]:
-    """Error bars; of no length where there is no interval."""
-    ends = [interval or (y, y) for y, interval in zip(ys, intervals, strict=True)]
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": rounded([high - y for (_, high), y in zip(ends, ys, strict=True)]),
-        "arrayminus": rounded([y - low for (low, _), y in zip(ends, ys, strict=True)]),
-        "thickness": 1.5,
-        "width": 4,
-        "color": shade,
-    }
 
 
 def _tip(arm: str, name: str, one: ArmSummary) -> str:

@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 
 from regrow.evaluation.decomposition import decompose
 from regrow.report.cases import ArmSummary, Case, Results, Row, arm_row, cases, mean
-from regrow.report.drawing import Picture, drawn, plain, rounded
+from regrow.report.drawing import Picture, drawn, error_bars, plain, rounded
 from regrow.report.drawing import figure as draw
 from regrow.report.words import percent, quantity, span
 
@@ -169,7 +169,6 @@ def _line(points: Sequence[Point], what: str) -> go.Scatter:
     held = sorted((cost, place) for place, point in enumerate(points) if (cost := point.cost(what)))
     chosen = [points[place] for _, place in held]
     ys = [point.arm.accuracy or 0.0 for point in chosen]
-    ends = [point.arm.interval or (y, y) for point, y in zip(chosen, ys, strict=True)]
     shade, mark = DESIGNS[points[0].design]
     tips = [
         f"{point.label}, {point.case.removed}: {percent(point.arm.accuracy)}, 95 % {span(point.arm.interval)}, "
@@ -179,15 +178,7 @@ def _line(points: Sequence[Point], what: str) -> go.Scatter:
     return go.Scatter(
         x=rounded([cost for cost, _ in held]),
         y=rounded(ys),
-        error_y={
-            "type": "data",
-            "symmetric": False,
-            "array": rounded([high - y for (_, high), y in zip(ends, ys, strict=True)]),
-            "arrayminus": rounded([y - low for (low, _), y in zip(ends, ys, strict=True)]),
-            "thickness": 1.5,
-            "width": 4,
-            "color": shade,
-        },
+        error_y=error_bars(ys, [point.arm.interval for point in chosen], shade),
         mode="lines+markers" if len(held) > 1 else "markers",
         line={"color": shade, "width": 1.5},
         marker={"color": shade, "size": 10, "symbol": mark, "line": {"color": "var(--panel)", "width": 1.5}},
