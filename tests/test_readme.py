@@ -20,7 +20,7 @@ from tests.blocks import PAGES, README, ROOT, blocks, commands
 
 SOURCE: Final = ROOT / "src" / "regrow"
 
-SET_UP: Final = ("python -m pip install . && regrow run digits", 'python -m pip install -e ".[dev]" && pytest')
+SET_UP: Final = ("python -m pip install . && regrow run digits", 'python -m pip install -e ".[dev]" && pytest -n 2')
 
 NO_TIMING: Final = ["--no-measure", "--set", "compute={ device = 'cpu', precision = 'fp32', channels_last = false }"]
 
