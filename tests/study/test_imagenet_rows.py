@@ -50,9 +50,10 @@ def smaller(images: Path) -> list[str]:
         "data.validation=6",
         "data.loader_workers=0",
         "seeds=1",
-        "train.epochs=1",
+        "train.epochs=9",
         "train.batch=8",
-        "retrain.epochs=1",
+        "train.lr=0.001",
+        "retrain.epochs=2",
         'compute.device="cpu"',
         "compute.workers=1",
     ]
@@ -69,9 +70,8 @@ def _processes_find_the_source(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_smallest_row_runs_from_images_to_a_report(images: Path, tmp_path: Path) -> None:
-    run_whole(
-        SMALLEST, [*smaller(images), 'arms=["fine-tune", "scratch-e"]', 'contrast=["fine-tune", "scratch-e"]'], tmp_path
-    )
+    arms = ['arms=["fine-tune", "scratch-e"]', 'contrast=["fine-tune", "scratch-e"]']
+    run_whole(SMALLEST, [*smaller(images), *arms, "train.epochs=1", "retrain.epochs=1"], tmp_path)
 
 
 @pytest.mark.slow
