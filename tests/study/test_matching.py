@@ -53,6 +53,10 @@ name = "choice"
 first = { arm = "ticket", method = "l1" }
 second = { arm = "ticket", method = "random" }
 [[between]]
+name = "dense"
+first = { arm = "dense", variant = "lr 0.1" }
+second = { arm = "dense", variant = "lr 0.02" }
+[[between]]
 name = "vague"
 first = { arm = "ticket", method = "l1", variant = "lr 0.1" }
 second = { arm = "dense" }
@@ -113,6 +117,17 @@ def test_each_side_takes_the_recipe_of_its_own_best_validation_accuracy(results:
                 for name in ("lr 0.1", "lr 0.02")
             }
             assert tried[row[side]["variant"]] == max(tried.values())
+
+
+def test_two_dense_networks_are_compared_once_whatever_prunes_them(results: Mapping[str, Any]) -> None:
+    (row,) = rows(results, "dense")
+    assert (row["a"], row["b"]) == ("dense (lr 0.1)", "dense (lr 0.02)")
+    assert (row["fraction"], row["design"]) == (None, None)
+    assert [row["first"][key] for key in ("method", "fraction", "design")] == ["", None, ""]
+    one, two = (accuracies(results, row[side]) for side in ("first", "second"))
+    assert row["mean"] == pytest.approx(statistics.mean(one[seed] - two[seed] for seed in (0, 1, 2)))
+    assert "l1" not in row["sentence"] and "30 %" not in row["sentence"]
+    assert not any("'dense'" in problem for problem in results["problems"])
 
 
 def test_a_side_that_means_several_comparisons_is_a_problem_and_no_number(results: Mapping[str, Any]) -> None:

@@ -10,7 +10,8 @@ changes with a recipe (the lottery ticket's learning rate, how long is retrained
     second = { method = "l1", arm = "scratch-e" }
 
 What neither side names is the same on both sides: one contrast for each network, data set, variant, amount. Over the columns in
-`best` each side takes the comparison of its own highest mean validation accuracy instead, say its own best learning rate.
+`best` each side takes the comparison of its own highest mean validation accuracy instead, say its own best learning rate. Two dense
+networks are compared once, whatever prunes them afterwards.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ Column = Literal["network", "data", "variant", "method", "fraction", "design"]
 COLUMNS: Final[tuple[Column, ...]] = ("network", "data", "variant", "method", "fraction", "design")
 """What tells the comparisons of a study apart."""
 
-_AMOUNT: Final = frozenset({"method", "fraction", "design"})
+_AMOUNT: Final[frozenset[Column]] = frozenset({"method", "fraction", "design"})
 """Designs are told in words that name the method's own settings, so they are matched only where no side speaks of these."""
 
 
@@ -105,12 +106,18 @@ class Between(Settings):
     def matched(self) -> tuple[Column, ...]:
         """Columns in which both sides agree."""
         free = _with_design({*self.first.named, *self.second.named, *self.best})
+        free |= indifferent(self.first.arm) & indifferent(self.second.arm)
         return tuple(column for column in COLUMNS if column not in free)
 
     @property
     def chosen(self) -> frozenset[Column]:
         """Columns in which the comparisons that a side chooses from may differ."""
         return _with_design(set(self.best))
+
+
+def indifferent(arm: str) -> frozenset[Column]:
+    """Columns that change nothing about an arm: for the dense network what prunes it, and how much."""
+    return _AMOUNT if arm == "dense" else frozenset()
 
 
 def _with_design(columns: set[Column]) -> frozenset[Column]:

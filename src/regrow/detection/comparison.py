@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from regrow.detection.precision import METRICS
 from regrow.evaluation.statistics import mean_interval
-from regrow.study.results import KEYS, NO_METHOD
+from regrow.study.comparison import NO_METHOD
+from regrow.study.results import KEYS
 
 Row = Mapping[str, Any]
 

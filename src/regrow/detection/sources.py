@@ -12,9 +12,9 @@ from regrow.config.study import Study
 from regrow.data.examples import read_meta
 from regrow.detection.detector import Images
 from regrow.errors import ConfigError, Fault, UnknownNameError
+from regrow.study.comparison import NO_METHOD
 from regrow.study.expand import expand
 from regrow.study.expansion import Expansion, Run
-from regrow.study.results import NO_METHOD
 from regrow.study.runner import usable
 from regrow.study.stage import Stage
 from regrow.study.starts import loaded

@@ -22,6 +22,9 @@ from regrow.pruning.widths import skipped_groups, target_widths
 Traces = Callable[[NetworkSpec, Access], "Prunable | None"]
 """What of a network from elsewhere can be pruned; None while it was not traced."""
 
+NO_METHOD: dict[str, str | None] = {"method": "", "fraction": None, "design": ""}
+"""Columns of rows about the dense network, which all methods share."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:

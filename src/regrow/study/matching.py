@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from regrow.config.families import COLUMNS, Between, Column, Side
+from regrow.config.families import COLUMNS, Between, Column, Side, indifferent
 from regrow.study.comparison import Comparison
 
 RunOf: TypeAlias = tuple[Comparison, str]
@@ -50,7 +50,9 @@ def side_label(asked: Between, side: RunOf) -> str:
     """For people: the arm, and what tells its comparison from the other side's: `scratch-e (slimming)`, `ticket (lr 0.01)`."""
     comparison, arm = side
     told = [
-        name for name in COLUMNS if name not in asked.matched and not (name == "design" and _fraction_says(comparison))
+        name
+        for name in COLUMNS
+        if name not in {*asked.matched, *indifferent(arm)} and not (name == "design" and _fraction_says(comparison))
     ]
     said = ", ".join(_word(comparison.columns[name]) for name in told if comparison.columns[name])
     return f"{arm} ({said})" if said else arm
@@ -88,7 +90,10 @@ def _match(
 
 def _best(side: list[RunOf], asked: Between, validation: Mapping[RunOf, float]) -> RunOf | None:
     """The one comparison of a side; None where it has several and nothing says which."""
-    rest = {tuple(value for name, value in one.columns.items() if name not in asked.chosen) for one, _ in side}
+    rest = {
+        tuple(value for name, value in one.columns.items() if name not in asked.chosen | indifferent(arm))
+        for one, arm in side
+    }
     return None if len(rest) > 1 else max(side, key=lambda run: validation.get(run, 0.0))
 
 

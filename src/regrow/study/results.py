@@ -17,7 +17,7 @@ from regrow.config.study import Study
 from regrow.files import digest, pretty_json, write_atomic
 from regrow.retraining.conventions import CONVENTIONS
 from regrow.retraining.ledger import FORWARD_FLOPS_PER_MAC, examples_before, training_flops
-from regrow.study.comparison import Comparison, network_name
+from regrow.study.comparison import NO_METHOD, Comparison, network_name
 from regrow.study.expansion import Analysed, Case, Expansion, Run
 from regrow.study.lengths import dense_epochs
 from regrow.study.looks import look_number, questions
@@ -34,9 +34,6 @@ KEYS = ("network", "data", "variant", "method", "fraction", "design")
 
 PRUNING = ("scales", "errors", "kept", "total", "layers", "kernels", "stage_shares", "prune_seconds")
 """What a row about one pruning takes from the stage's result; None where the stage, or the version that ran it, says nothing of it."""
-
-NO_METHOD: dict[str, str | None] = {"method": "", "fraction": None, "design": ""}
-"""Of rows about the dense network, which all methods share."""
 
 Row = dict[str, Any]
 

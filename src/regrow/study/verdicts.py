@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regrow.config.families import Between
+from regrow.config.families import Between, indifferent
 from regrow.config.study import Study
 from regrow.evaluation.contrast import Contrast
 from regrow.evaluation.verdict import Verdict, explore, judge
 from regrow.retraining.arms import ARMS
 from regrow.retraining.conventions import CONVENTIONS
 from regrow.study.artifacts import read_correct
-from regrow.study.comparison import Comparison
+from regrow.study.comparison import NO_METHOD, Comparison
 from regrow.study.expansion import Expansion
 from regrow.study.lengths import convention
 from regrow.study.looks import Look, look_number, question, questions
@@ -66,13 +66,15 @@ def _named(asked: Between, one: Match, contrast: Contrast) -> Contrast:
     """The contrast under the name of its question, each side with what tells it from the other."""
     assert one.first is not None and one.second is not None
     sides = [side_label(asked, side) for side in (one.first, one.second)]
-    return replace(contrast, method=asked.name, variant=str(one.columns["variant"] or ""), a=sides[0], b=sides[1])
+    told = replace(contrast, method=asked.name, variant=str(one.columns["variant"] or ""), a=sides[0], b=sides[1])
+    pruned = not indifferent(asked.first.arm) & indifferent(asked.second.arm)
+    return told if pruned else replace(told, fraction=None, design="")
 
 
 def _between_row(study: Study, one: Match, verdict: Verdict) -> Row:
     assert one.first is not None and one.second is not None
     sides: Row = {
-        place: {**comparison.columns, "arm": arm}
+        place: {**comparison.columns, **(NO_METHOD if indifferent(arm) else {}), "arm": arm}
         for place, (comparison, arm) in (("first", one.first), ("second", one.second))
     }
     shared: Row = {str(name): value for name, value in one.columns.items()}
