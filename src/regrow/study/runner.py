@@ -7,7 +7,7 @@ A stage that fails does not stop the others. Killed at any moment, it goes on fr
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,10 +17,10 @@ from regrow.config.study import Study
 from regrow.config.trust import require_trust
 from regrow.data.datasets import root_problem
 from regrow.errors import ConfigError, MissingExtraError
-from regrow.files import canonical_json
 from regrow.study.executor import Event, Executor, refuse_too_many, slots_of, this_machine
 from regrow.study.expand import expand
 from regrow.study.expansion import Expansion
+from regrow.study.pace import Pace, architecture
 from regrow.study.progress import Running, Snapshot
 from regrow.study.results import read_if_current, write_results
 from regrow.study.stage import Stage
@@ -140,7 +140,7 @@ class Job:
         self._not_before: dict[str, float] = {}
         self._progress: dict[str, Event] = {}
         self._started = time.monotonic()
-        self._pace = _Pace()
+        self._pace = Pace()
 
     def run(self) -> Expansion:
         """Until nothing is missing that could be done."""
@@ -182,18 +182,19 @@ class Job:
         key = event["key"]
         if event["event"] == "progress":
             self._progress[key] = {**self._progress.get(key, {}), **event}
+            if "share" in event:
+                self._pace.under_way(self.running[key], event["share"], time.monotonic())
             return False
         stage = self.running.pop(key)
         self._progress.pop(key, None)
-        if event["event"] == "done":
-            self._pace.note(stage, self.store.result(key))
-        elif event["event"] == "busy":
+        self._pace.ended(stage, self.store.result(key))
+        if event["event"] == "busy":
             self._not_before[key] = time.monotonic() + BUSY_SECONDS
         elif event["event"] == "failed":
             self.failures[key] = f"{stage.label}: {event['message']}" + (
                 f"\n{event['detail']}" if event["detail"] else ""
             )
-        else:
+        elif event["event"] != "done":
             self._lost(stage)
         return True
 
@@ -235,36 +236,8 @@ class Job:
         for key, stage in found.stages.items():
             if stage.kind == "train" and self.store.result(key) is None and key not in self.failures:
                 share = self._progress.get(key, {}).get("share", 0.0)
-                left.append((_architecture(stage), stage.work * (1 - share)))
+                left.append((architecture(stage), stage.work * (1 - share)))
         return left
-
-
-class _Pace:
-    """Seconds per training FLOP, learnt from finished trainings; each architecture has its own."""
-
-    def __init__(self) -> None:
-        self._seen: dict[str, tuple[float, float]] = {}
-
-    def note(self, stage: Stage, result: Mapping[str, Any] | None) -> None:
-        """Learn from a finished training."""
-        if stage.kind != "train" or result is None or result["diverged"]:
-            return
-        seconds, work = self._seen.get(_architecture(stage), (0.0, 0.0))
-        self._seen[_architecture(stage)] = (seconds + result["train_seconds"], work + stage.work)
-
-    def remaining(self, left: Sequence[tuple[str, float]], waiting: Sequence[float], slots: int) -> float | None:
-        """Seconds until all is done, if slots stay busy; None before the first training has ended."""
-        if not self._seen:
-            return None
-        spent, done = (sum(column) for column in zip(*self._seen.values(), strict=True))
-        overall: float = spent / done
-        rates = {name: seconds / work for name, (seconds, work) in self._seen.items()}
-        seconds: float = sum(work * rates.get(name, overall) for name, work in left) + sum(waiting) * overall
-        return seconds / slots
-
-
-def _architecture(stage: Stage) -> str:
-    return canonical_json(stage.settings["network"])
 
 
 def stuck(found: Expansion, store: Store, failures: Mapping[str, str]) -> dict[str, str]:
