@@ -29,7 +29,7 @@ FOLDER: Final = DOCS / "results"
 SAID: Final = Path(__file__).with_name("was-pruning-worth-it.md")
 MARKS: Final = {"cases": "<!-- comparisons -->", "between": "<!-- between comparisons -->"}
 HEADERS: Final = {
-    "cases": ("study", "what goes", "fine-tuned", "scratch-e", "scratch-b", "difference", "n", "verdict", "published"),
+    "cases": ("study", "fine-tuned", "scratch-e", "scratch-b", "difference", "n", "verdict", "published"),
     "between": ("study", "question", "first", "second", "difference", "n", "verdict"),
 }
 SCRATCH_B: Final = ("scratch-b", "scratch-b0", "scratch-b0-cap")
@@ -60,15 +60,19 @@ def summary(kind: str, folder: Path = FOLDER) -> str:
     lines = []
     for told, at in sorted(chosen, key=lambda one: one[0].get("place", 0)):
         results = json.loads((at / "results.json").read_text(encoding="utf-8"))
-        lines += [(f"[{told['short']}](results/{at.name}.md)", *line) for line in _lines(results, kind)]
+        link = f"[{told['short']}](results/{at.name}.md)"
+        lines += [(link + told_apart, *line) for told_apart, *line in _lines(results, kind)]
     return table(HEADERS[kind], lines)
 
 
 def _lines(results: Results, kind: str) -> Iterator[tuple[str, ...]]:
+    """The rows of one study; first in each what tells it from the study's other rows."""
     if kind == "between":
-        yield from (_between(row) for row in rows(results, "between"))
-    else:
-        yield from (_line(results, case) for case in cases(results) if case.verdict)
+        yield from (("", *_between(row)) for row in rows(results, "between"))
+        return
+    judged = [case for case in cases(results) if case.verdict]
+    for case in judged:
+        yield (f": {case.variant or case.design}" if len(judged) > 1 else "", *_line(results, case))
 
 
 def _between(row: Row) -> tuple[str, ...]:
@@ -90,8 +94,7 @@ def _line(results: Results, case: Case) -> tuple[str, ...]:
     arms = ("fine-tune", "ticket", "retrain"), ("scratch-e",), SCRATCH_B
     found = [next((arm for name in names if (arm := case.find(name))), None) for names in arms]
     reached = [f"{arm.accuracy:.1f}" if arm and arm.accuracy is not None else DASH for arm in found]
-    removed = f"{case.method}, {case.design}" + (f", {case.variant}" if case.variant else "")
-    return (removed, *reached, _difference(verdict), str(verdict["n"]), _word(verdict), _published(results, case))
+    return (*reached, _difference(verdict), str(verdict["n"]), _word(verdict), _published(results, case))
 
 
 def _published(results: Results, case: Case) -> str:

@@ -170,6 +170,16 @@ def test_every_page_is_in_the_navigation_and_nothing_else_is() -> None:
     assert len(listed) == len(set(listed))
 
 
+def test_results_stand_in_the_navigation_in_reading_order_under_short_names(hook: ModuleType) -> None:
+    nav = hook.on_config({"docs_dir": DOCS, "nav": []})["nav"]
+    results = next(section["Results"] for section in nav if "Results" in section)
+    assert results[0] == {"Overview": "results/index.md"}
+    assert {"Table 1, L1 norm, VGG-16-A": "results/table1-vgg16.md"} in results
+    assert len(results) == len(list((DOCS / "results").glob("**/*.md")))
+    named = [path for entry in results if isinstance(entry, dict) for path in entry.values()]
+    assert named.index("results/table1-vgg16.md") < named.index("results/table6-vgg19.md")
+
+
 def test_links_between_pages_lead_somewhere() -> None:
     for page in PAGES:
         for link in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):

@@ -12,6 +12,7 @@ import inspect
 import json
 import re
 import textwrap
+import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -45,11 +46,31 @@ def on_config(config: Any) -> Any:
     """Add what other parts of the project leave in docs/: statistics, log, and one page for every published study."""
     docs = Path(config["docs_dir"])
     extra = [{title: name} for title, name in (("Statistics", "statistics.md"),) if (docs / name).exists()]
-    results = [page.relative_to(docs).as_posix() for page in sorted((docs / "results").glob("**/*.md"))]
+    results = [short_name(page, docs) for page in sorted((docs / "results").glob("**/*.md"), key=place)]
     config["nav"] = [_with(section, "Protocol", extra) for section in config["nav"]]
     config["nav"] += [{"Results": results}] if results else []
     config["nav"] += [{"What did not work": "log.md"}] if (docs / "log.md").exists() else []
     return config
+
+
+def place(page: Path) -> tuple[int, str]:
+    """Where a page of results stands in the navigation: the index, those without a `place` in a page.toml by name, those with one."""
+    return -1 if page.stem == "index" else said_about(page).get("place", 0), page.as_posix()
+
+
+def short_name(page: Path, docs: Path) -> str | dict[str, str]:
+    """An entry of the navigation: under the `short` name of the page's page.toml where it has one, else under its title."""
+    short, path = (
+        said_about(page).get("short", "Overview" if page.stem == "index" else ""),
+        page.relative_to(docs).as_posix(),
+    )
+    return {short: path} if short else path
+
+
+def said_about(page: Path) -> dict[str, Any]:
+    """What the page.toml of a page of results says; nothing where there is none."""
+    said = page.with_suffix("") / "page.toml"
+    return tomllib.loads(said.read_text(encoding="utf-8")) if said.exists() else {}
 
 
 def _with(section: dict[str, Any], name: str, extra: list[dict[str, str]]) -> dict[str, Any]:
