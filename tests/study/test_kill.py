@@ -112,12 +112,12 @@ def check(tmp_path: Path, kills: list[tuple[str, float]], *, epochs: int, seeds:
         interrupt(study, tmp_path / "killed", victim, delay, last=number == len(kills))
         for number, (victim, delay) in enumerate(kills, start=1)
     ]
-    assert sum(hits) >= len(kills) // 2, "the study was over before it could be killed"
+    assert sum(hits) >= len(kills) // 2, f"{hits}: the study was over before it could be killed"
     assert without_provenance(run(study, tmp_path / "killed")) == reference
 
 
 def test_killed_once_each_runner_worker_and_both_equals_uninterrupted(tmp_path: Path) -> None:
-    check(tmp_path, [("runner", 5.0), ("both", 6.0), ("worker", 5.0)], epochs=3, seeds=3)
+    check(tmp_path, [("runner", 5.0), ("both", 6.0), ("worker", 5.0)], epochs=3, seeds=2)
 
 
 @pytest.mark.slow

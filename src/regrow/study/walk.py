@@ -63,6 +63,7 @@ class Walk:
     """Channels that every group keeps, for every seed; None where each seed has its own, or where weights are masked."""
 
     _plans: dict[int | None, tuple[ArmPlan, ...] | None] = field(default_factory=dict)
+    _routes: dict[int, Route] = field(default_factory=dict)
 
     @property
     def comparison(self) -> Comparison:
@@ -71,7 +72,9 @@ class Walk:
 
     def route(self, seed: int) -> Route:
         """How a seed comes to its pruned network."""
-        return route(self.ground, seed, self.widths)
+        if seed not in self._routes:
+            self._routes[seed] = route(self.ground, seed, self.widths)
+        return self._routes[seed]
 
     def plans(self, seed: int) -> tuple[ArmPlan, ...] | None:
         """The arms of one seed with their lengths; None while what is left of its dense network is not known."""
