@@ -62,6 +62,21 @@ class TestCheck:
             "    Did you mean 0.3?",
         ]
 
+    def test_too_few_seeds_for_a_verdict_are_told(self, tmp_path: Path) -> None:
+        (tmp_path / "tiny.toml").write_text(STUDY)
+        done = called("check", str(tmp_path / "tiny.toml"), "--set", "seeds=2")
+        assert (done.code, done.out.splitlines()[-1]) == (0, "No verdict will come of it: that needs at least 3 seeds.")
+
+    def test_a_fault_in_a_profile_is_found_without_taking_it(self, tmp_path: Path) -> None:
+        path = tmp_path / "tiny.toml"
+        path.write_text(STUDY + "\n[profile.quick]\nseds = 1\n")
+        done = called("check", str(path))
+        assert done.code == 2
+        assert done.err.startswith(f"{path} [profile.quick]: seds: there is no such key; found 1")
+
+    def test_prunings_that_are_kept_to_some_networks_are_not_multiplied_in_silence(self) -> None:
+        assert "(some prunings for some networks or data sets only)" in called("check", "table1").out
+
     def test_code_of_ones_own_is_asked_for_and_not_run(self, tmp_path: Path) -> None:
         (tmp_path / "nets.py").write_text("raise RuntimeError('imported')")
         path = tmp_path / "tiny.toml"

@@ -9,7 +9,8 @@ import pytest
 from scipy import stats
 
 from regrow.errors import ProtocolError
-from regrow.evaluation.difference import FEWEST_SEEDS, MOST_SEEDS, POWER, Difference, compare, seeds_needed
+from regrow.evaluation.difference import POWER, Difference, compare, seeds_needed
+from regrow.evaluation.seeds import FEWEST_SEEDS, MOST_SEEDS
 from regrow.evaluation.statistics import ALPHA, PRIOR_VARIANCE, Design, decision_power, sd_interval
 from tests.evaluation.samples import constant_gap, flat_arms, spread_arms
 

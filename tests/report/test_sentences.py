@@ -17,6 +17,7 @@ from regrow.report.sentences import (
     headline,
     limits,
     not_converged,
+    same_bits,
     time_against_macs,
     whole_cost,
 )
@@ -61,7 +62,7 @@ def test_a_ticket_is_told_against_every_control_that_was_run() -> None:
     shuffled, fresh = controls(case_of(results))
     assert shuffled.startswith("ticket-shuffled against ticket: with as many channels in each layer, chosen by chance,")
     assert shuffled.endswith("reaches 96.50 % instead of 97.00 % (+0.50 points for the ticket).")
-    assert fresh.startswith("scratch-e against ticket: with the same channels and fresh weights the same training")
+    assert fresh.startswith("scratch-e against ticket: with fresh values for the same channels the same training")
     assert fresh.endswith("(+1.00 points for the ticket).")
 
 
@@ -196,6 +197,51 @@ def test_a_gain_of_dense_longer_beyond_the_margin_means_not_converged(gain: floa
 def test_random_pruned_prices_the_choice_of_channels() -> None:
     case = case_of(with_runs(example(seeds=2), retrain={"test_accuracy": 95.0}, random_pruned={"test_accuracy": 94.5}))
     assert "(+0.50 points for the choice)" in controls(case)[1]
+
+
+def test_a_control_with_another_learning_rate_is_not_told_as_the_same_training() -> None:
+    same = with_runs(example(seeds=2), retrain={"lr": 0.1}, random_pruned={"lr": 0.1})
+    assert "chosen by chance the same training reaches" in controls(case_of(same))[1]
+    tuned = with_runs(same, random_pruned={"lr": 0.0316})
+    assert (
+        "chosen by chance the training at its own best rate (0.0316 instead of 0.1) reaches"
+        in controls(case_of(tuned))[1]
+    )
+
+
+def test_a_mask_has_no_macs_to_compare_with_seconds() -> None:
+    results = example(seeds=2)
+    macs = results["networks"][0]["macs"]
+    masked = with_runs(results, **{arm: {"macs": macs} for arm in ("retrain", "scratch_e", "scratch_b")})
+    masked["architectures"] = [row | {"macs": macs} for row in results["architectures"]]
+    assert time_against_macs(case_of(results))
+    assert time_against_macs(case_of(masked)) == []
+
+
+def test_the_profile_of_a_study_is_among_its_limits() -> None:
+    results = example()
+    assert not any("profile" in sentence for sentence in limits(results, families(results)))
+    results["study"]["title"] = "Table 1 [quick profile]"
+    assert any(sentence.startswith("This is the quick profile") for sentence in limits(results, families(results)))
+
+
+def test_bits_repeat_with_the_arithmetic_that_is_named_and_was_chosen_by_timing() -> None:
+    results = example()
+    results["networks"] = [row | {"compute": None} for row in results["networks"]]
+    assert same_bits(results).endswith(
+        "same arithmetic: the same bits."
+    )  # results of an earlier version, or nothing trained
+    compute = {"device": "cpu", "threads": 1, "precision": "bf16", "channels_last": True, "compile": False}
+    results["networks"] = [row | {"compute": compute} for row in results["networks"]]
+    results["study"]["settings"]["compute"] = {"device": "cpu", "precision": "auto"}
+    assert "The arithmetic here: cpu, 1 thread, bf16, channels_last = true (chosen by timing" in same_bits(results)
+    results["study"]["settings"]["compute"] = {
+        "device": "cpu",
+        "precision": "bf16",
+        "channels_last": True,
+        "compile": False,
+    }
+    assert same_bits(results).endswith("bf16, channels_last = true.")
 
 
 def test_a_study_without_controls_says_what_cannot_be_told() -> None:

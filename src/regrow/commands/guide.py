@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from regrow.commands.studies import Profile
 from regrow.commands.terminal import OUT, AsJson, Folder, print_json, told
 
 
@@ -25,6 +26,7 @@ def guide_command(
     data: Annotated[str, typer.Option(help="The data set's label.")] = "",
     variant: Annotated[str, typer.Option(help="The recipe, where the study has several.")] = "",
     out: Folder = OUT,
+    profile: Profile = None,
     as_json: AsJson = False,
 ) -> None:
     """Average what pruning kept of each stage over a study's seeds, for prune.guide of another study."""
@@ -33,7 +35,7 @@ def guide_command(
         from regrow.pruning.guide import write_guide
         from regrow.pruning.guide_making import make_guide
 
-        found = api.open_results(results, out=out)
+        found = api.open_results(results, out=out, profile=profile)
         chosen = {"network": network, "data": data, "variant": variant, "method": method, "design": design}
         guide = make_guide(found.content, **chosen, where=str(found.folder / api.RESULTS))
         write_guide(output, guide)

@@ -11,6 +11,7 @@ import typer
 
 from regrow.commands.terminal import OUT, AsJson, Folder, print_json, told
 from regrow.errors import ConfigError, RegrowError
+from regrow.evaluation.seeds import FEWEST_SEEDS
 
 if TYPE_CHECKING:
     from regrow.config.study import Study
@@ -104,10 +105,12 @@ def check_command(
 ) -> None:
     """Check a study file and say everything that is wrong with it. Opens no data and trains nothing."""
     with told():
-        from regrow.config.load import load_study
+        from regrow.config.load import check_profiles, load_study
 
         try:
             whole = load_study(study, changes or [], trust=trust, profile=profile)
+            if profile is None:
+                check_profiles(study, changes or [], trust=trust)
         except RegrowError as error:
             if as_json:
                 print_json({"ok": False, "faults": _faults(error)})
@@ -125,7 +128,7 @@ def _faults(error: RegrowError) -> list[dict[str, str]]:
 
 
 def _summary(study: Study) -> str:
-    """A study in two lines."""
+    """A study in two lines, and what keeps it from a verdict."""
     counts = [
         (len(study.data), "data set"),
         (len(study.network), "network"),
@@ -135,9 +138,13 @@ def _summary(study: Study) -> str:
         (len(study.seeds), "seed"),
     ]
     size = " x ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
+    if any(prune.networks or prune.datasets for prune in study.prune):
+        size += " (some prunings for some networks or data sets only)"
     first, second = study.contrast
     margin = f"{study.margin:g} {'point' if study.margin == 1 else 'points'}"
-    return f"{study.name} is a study without faults: {size}.\nIt will compare {first} with {second}, margin {margin}."
+    said = f"{study.name} is a study without faults: {size}.\nIt will compare {first} with {second}, margin {margin}."
+    few = len(study.seeds) < FEWEST_SEEDS
+    return said + (f"\nNo verdict will come of it: that needs at least {FEWEST_SEEDS} seeds." if few else "")
 
 
 def plan_command(

@@ -18,7 +18,7 @@ from regrow.config.faults import fault, overlaps, refuse
 from regrow.config.fields import missing, read_part
 from regrow.config.keys import dotted, meant
 from regrow.config.overrides import NETWORK, PATHS, WHERE, Override, absolute, apply, is_path, parse
-from regrow.config.profiles import apply_profile
+from regrow.config.profiles import PROFILE, apply_profile
 from regrow.config.rules import broken_rules
 from regrow.config.source import Source, read_source
 from regrow.config.study import Study, as_list, expand_seeds
@@ -59,6 +59,17 @@ def load_study(
     refuse(faults + _place(found, source.where, changes))
     study = study.from_file(source.file, source.folder)
     return study.trusting() if trust else study
+
+
+def check_profiles(name_or_path: str | Path, overrides: Sequence[str] = (), *, trust: bool = False) -> None:
+    """Load a study in each of its profiles; raises what `load_study` raises for the first one with faults, which then name it."""
+    profiles = read_source(name_or_path).tables.get(PROFILE, {})
+    for profile in profiles:
+        try:
+            load_study(name_or_path, overrides, trust=trust, profile=profile)
+        except ConfigError as error:
+            named = [dataclasses.replace(one, where=f"{one.where} [profile.{profile}]") for one in error.faults]
+            raise (ConfigError(faults=named) if named else error) from None
 
 
 def _missing_checkpoint(tables: Mapping[str, Any], found: Sequence[Fault]) -> list[Fault]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regrow.errors import ProtocolError
+from regrow.evaluation.seeds import FEWEST_SEEDS, MOST_SEEDS
 from regrow.evaluation.statistics import (
     ALPHA,
     PRIOR_VARIANCE,
@@ -25,14 +26,8 @@ from regrow.evaluation.statistics import (
     unpaired_evidence,
 )
 
-FEWEST_SEEDS: Final = 3
-"""With fewer paired seeds there is no verdict."""
-
 POWER: Final = 0.8
 """Chance of a decision that `seeds_needed` asks for."""
-
-MOST_SEEDS: Final = 1000
-"""`seeds_needed` looks no further than this."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

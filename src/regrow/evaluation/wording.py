@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import Final
 
 from regrow.evaluation.contrast import Contrast
-from regrow.evaluation.difference import FEWEST_SEEDS, MOST_SEEDS, Difference
+from regrow.evaluation.difference import Difference
+from regrow.evaluation.seeds import FEWEST_SEEDS, MOST_SEEDS
 from regrow.evaluation.statistics import Interval
 from regrow.retraining.arms import ARMS
 

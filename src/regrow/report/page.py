@@ -44,6 +44,7 @@ from regrow.report.sentences import (
     headline,
     limits,
     not_converged,
+    same_bits,
     time_against_macs,
 )
 from regrow.report.strip import reach_of, strip, whiskers
@@ -99,6 +100,7 @@ def page_html(results: Results) -> str:
         "data": rows(results, "data"),
         "settings": flat((results.get("study") or {}).get("settings") or {}),
         "provenance": flat(results.get("provenance") or {}),
+        "same_bits": same_bits(results),
         "command": (results.get("provenance") or {}).get("command"),
         "finished": str((results.get("provenance") or {}).get("finished") or "")[:10],
         "version": results.get("regrow", ""),

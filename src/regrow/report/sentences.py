@@ -133,7 +133,7 @@ def time_against_macs(case: Case) -> list[str]:
     """Whether equal MACs were equal seconds: the two ratios, an example of training and the whole budget. Empty if not known."""
     dense, small = _seconds_per_example(case, [case.dense]), _seconds_per_example(case, _small_arms(case))
     large, little = case.dense_network.get("macs"), case.architecture.get("macs")
-    if not (dense and small and large and little):
+    if not (dense and small and large and little) or large == little:  # a mask costs what the dense network does
         return []
     by_macs, by_seconds = large / little, dense / small
     close = abs(by_seconds / by_macs - 1) <= ALIKE
@@ -236,9 +236,10 @@ def controls(case: Case) -> list[str]:
         )
     chance, chosen = case.find("random-pruned"), case.find("retrain")
     if chance and chosen and chance.accuracy is not None and chosen.accuracy is not None:
+        worth = points(chosen.accuracy - chance.accuracy)
         said.append(
-            f"random-pruned: with {_parts(case)} chosen by chance the same training reaches {percent(chance.accuracy)}, with those "
-            f"that {case.method} chose {percent(chosen.accuracy)} ({points(chosen.accuracy - chance.accuracy)} points for the choice)."
+            f"random-pruned: with {_parts(case)} chosen by chance {_training(chance, chosen)} reaches {percent(chance.accuracy)}, "
+            f"with those that {case.method} chose {percent(chosen.accuracy)} ({worth} points for the choice)."
         )
     return said + _controls_of_tickets(case)
 
@@ -247,19 +248,27 @@ def _parts(case: Case) -> str:
     return "weights" if case.masked else "channels"
 
 
+def _training(control: ArmSummary, partner: ArmSummary) -> str:
+    """What a control shares with what it is compared with: the training, or all of it but a rate that each tuned for itself."""
+    own, its = control.only("lr"), partner.only("lr")
+    return (
+        "the same training" if own == its else f"the training at its own best rate ({rate(own)} instead of {rate(its)})"
+    )
+
+
 def _controls_of_tickets(case: Case) -> list[str]:
     """What is left of a lottery ticket's accuracy when one thing about it is left to chance."""
     ticket, said = case.find("ticket"), []
     changed = {
         "ticket-shuffled": f"with as many {_parts(case)} in each layer, chosen by chance,",
         "ticket-random": "with as many weights in all, chosen by chance,",
-        "scratch-e": f"with the same {_parts(case)} and fresh weights",
+        "scratch-e": f"with fresh values for the same {_parts(case)}",
     }
     for name, words in changed.items():
         other = case.find(name)
         if ticket and other and ticket.accuracy is not None and other.accuracy is not None:
             said.append(
-                f"{name} against ticket: {words} the same training reaches {percent(other.accuracy)} instead of "
+                f"{name} against ticket: {words} {_training(other, ticket)} reaches {percent(other.accuracy)} instead of "
                 f"{percent(ticket.accuracy)} ({points(ticket.accuracy - other.accuracy)} points for the ticket)."
             )
     return said
@@ -280,6 +289,29 @@ def limits(results: Results, found: Sequence[Family]) -> list[str]:
         "as hints for the next study.",
     ]
     return said + _limits_of_verdicts(every) + _limits_of_design(results, every)
+
+
+def same_bits(results: Results) -> str:
+    """What a repetition needs for the same bits, with the arithmetic that the networks were trained in where that is known."""
+    found = {_arithmetic(row["compute"]) for row in rows(results, "networks") if row.get("compute")}
+    said = "Same seed, same machine, same versions, same arithmetic: the same bits."
+    if not found:
+        return said
+    asked = _settings(results).get("compute") or {}
+    left_open = "auto" in (
+        asked.get("device"),
+        asked.get("precision"),
+        asked.get("channels_last"),
+        asked.get("compile"),
+    )
+    chosen = "chosen by timing a few steps, so another folder may choose another; write it into [compute] to be sure"
+    return f"{said} The arithmetic here: {listing(sorted(found))}" + (f" ({chosen})." if left_open else ".")
+
+
+def _arithmetic(compute: Row) -> str:
+    layout = ", channels_last = true" if compute["channels_last"] else ", channels_last = false"
+    compiled = ", compile = true" if compute["compile"] else ""
+    return f"{compute['device']}, {plural(compute['threads'], 'thread')}, {compute['precision']}{layout}{compiled}"
 
 
 def _limits_of_verdicts(every: Sequence[Case]) -> list[str]:
@@ -304,6 +336,13 @@ def _limits_of_verdicts(every: Sequence[Case]) -> list[str]:
 
 def _limits_of_design(results: Results, every: Sequence[Case]) -> list[str]:
     said = []
+    title = str((results.get("study") or {}).get("title") or "")
+    if title.endswith(" profile]"):
+        name = title.rpartition("[")[2].removesuffix(" profile]")
+        said.append(
+            f"This is the {name} profile of the study: it shows that everything runs, and what a report looks like. What the whole "
+            "study finds may differ."
+        )
     if any(not_converged(case) for case in every):
         said.append("The dense network was not converged: trained longer it gained more than the margin.")
     elif every and all(gain_of_longer_training(case) is None for case in every):

@@ -149,16 +149,12 @@ def print_plan(plan: Mapping[str, Any], console: Console) -> None:
 
 def _architectures_table(architectures: Sequence[Mapping[str, Any]]) -> Table:
     masked = any(row.get("nominal_macs") for row in architectures)
-    headers = ["MACs", *(["nominal MACs"] if masked else []), "params", "activations", "s/epoch"]
+    headers = ["MACs", *(["nominal MACs"] if masked else []), "params", "activations"]
     table = _table(Text("architectures"), ["network", "data", "method", "removed"], headers)
     for row in architectures:
         cells = [row.get("network"), row.get("data"), row.get("method"), _amount(row), quantity(row.get("macs"))]
         cells += [quantity(row.get("nominal_macs"))] if masked else []
-        cells += [
-            quantity(row.get("params")),
-            _bytes(row.get("peak_activation_bytes")),
-            seconds(row.get("train_seconds_per_epoch")),
-        ]
+        cells += [quantity(row.get("params")), _bytes(row.get("peak_activation_bytes"))]
         table.add_row(*(_text(cell) for cell in cells))
     return table
 

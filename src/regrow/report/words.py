@@ -39,7 +39,7 @@ def span(interval: Sequence[float] | None) -> str:
     >>> span((97.5, 98.25))
     '97.50 to 98.25'
     """
-    return DASH if interval is None else f"{interval[0]:.2f} to {interval[1]:.2f}"
+    return DASH if interval is None else f"{interval[0]:.2f} to {interval[1]:.2f}".replace("-", MINUS)
 
 
 def points_span(interval: Sequence[float] | None) -> str:

@@ -135,9 +135,20 @@ class Collector:
                 "groups": [{"name": group.name, "stage": group.stage} for group in comparison.prunable.groups],
                 "origin": comparison.dense.origin,
                 "notes": list(comparison.prunable.notes),
+                "compute": self._compute(comparison),
                 **self._dense_cost(comparison),
             }
         return _sorted(rows.values(), "network", "data")
+
+    def _compute(self, comparison: Comparison) -> Row | None:
+        """The arithmetic of the trainings of one dense network and what was pruned from it; None where nothing was trained."""
+        trained = (run for run in self.found.runs if run.train.kind == "train")
+        same = (
+            run
+            for run in trained
+            if run.comparison.dense == comparison.dense and run.comparison.facts == comparison.facts
+        )
+        return next((dict(run.train.settings["compute"]) for run in same), None)
 
     def architectures(self) -> list[Row]:
         """One row a comparison, and a seed where each has its own: what is left, and the length of scratch training by convention."""
