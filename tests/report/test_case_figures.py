@@ -63,6 +63,13 @@ def test_widths_stand_before_and_after_by_group() -> None:
     assert list(after.y) == [width // 2 for width in WIDTHS]
 
 
+def test_a_mask_leaves_every_channel_and_shows_no_widths() -> None:
+    case = case_of(seeds=2)
+    assert "widths" in case_pictures(case, "f0c0")
+    masked = replace(case, architecture=dict(case.architecture) | {"kept_weights": 461_418})
+    assert "widths" not in case_pictures(masked, "f0c0")
+
+
 def test_the_ledger_is_stacked_by_entry_and_sums_to_what_was_spent() -> None:
     case = case_of(seeds=2)
     figure = ledger(case, "id").figure

@@ -99,7 +99,8 @@ def widths(case: Case, name: str) -> Picture:
     names = [group["name"] for group in case.dense_network.get("groups") or []]
     names = names if len(names) == len(before) else [str(place + 1) for place in range(len(before))]
     labels = [plain(label) for label in names]
-    traces = [_width_bars(labels, before, "dense", "var(--faint)")] if before and after else []
+    shown = before and after and not case.masked  # a mask leaves every channel
+    traces = [_width_bars(labels, before, "dense", "var(--faint)")] if shown else []
     traces += [_width_bars(labels, after, "pruned", "var(--accent)", _spread(case))] if traces else []
     figure = draw(traces, x="prunable group, in forward order", y="channels", height=300)
     figure.update_layout(barmode="overlay", bargap=0.25, showlegend=True)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from regrow.report.cases import ArmSummary, Case, Family, Results, Row, arm_row, inherits, rows
+from regrow.report.published import comparison_rows
 from regrow.report.words import listing, percent, plural, point, points, quantity, rate, seconds, times
 from regrow.retraining.conventions import CONVENTIONS
 
@@ -133,7 +134,7 @@ def time_against_macs(case: Case) -> list[str]:
     """Whether equal MACs were equal seconds: the two ratios, an example of training and the whole budget. Empty if not known."""
     dense, small = _seconds_per_example(case, [case.dense]), _seconds_per_example(case, _small_arms(case))
     large, little = case.dense_network.get("macs"), case.architecture.get("macs")
-    if not (dense and small and large and little) or large == little:  # a mask costs what the dense network does
+    if not (dense and small and large and little) or case.masked:  # a mask executes what the dense network does
         return []
     by_macs, by_seconds = large / little, dense / small
     close = abs(by_seconds / by_macs - 1) <= ALIKE
@@ -342,6 +343,11 @@ def _limits_of_design(results: Results, every: Sequence[Case]) -> list[str]:
         said.append(
             f"This is the {name} profile of the study: it shows that everything runs, and what a report looks like. What the whole "
             "study finds may differ."
+        )
+    table = _settings(results).get("published")
+    if table and not comparison_rows(results):
+        said.append(
+            f"The published numbers of {table} are of other networks, methods or amounts, so none stand beside these."
         )
     if any(not_converged(case) for case in every):
         said.append("The dense network was not converged: trained longer it gained more than the margin.")
