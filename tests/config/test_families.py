@@ -35,7 +35,7 @@ def test_two_equal_sides_are_refused() -> None:
 
 
 def test_best_over_a_column_that_a_side_names_is_refused() -> None:
-    with pytest.raises(ValidationError, match="found variant in both"):
+    with pytest.raises(ValidationError, match="found variant in best and in a side"):
         Between(name="q", first=Side(arm="a", variant="x"), second=Side(arm="b"), best=("variant",))
 
 

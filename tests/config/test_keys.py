@@ -28,6 +28,7 @@ def test_a_wrong_key_is_answered_with_the_right_one(section: str, key: str, righ
 
 
 def test_a_key_like_no_other_is_answered_with_all_keys_of_its_table() -> None:
+    assert meant("variant", "prune") == "Keys of [variant]: name, retrain, train."  # a table, no slip of a key
     assert meant("network", "zzz") == "Keys of [network]: name, options, width."
     assert meant("", "zzz").startswith("Keys of the top of the file: analyses, arms, between, compute, contrast, ")
 

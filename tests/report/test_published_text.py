@@ -127,7 +127,12 @@ class TestTerminal:
 
     def test_reasons_stand_below_it_once(self) -> None:
         said = " ".join(printed(beside(network="vgg16 x0.25")).split())
-        assert said.count("cannot tell, since reduced width; the published interval includes 0.") == 1
+        assert (
+            said.count(
+                "cannot tell, since reduced width; the published interval includes 0 (of scratch-b − scratch-e)."
+            )
+            == 1
+        )
         assert "the protocols differ in data set, training images" in said
 
     def test_nothing_is_printed_where_nothing_matches(self) -> None:
@@ -143,7 +148,7 @@ class TestTerminal:
 class TestParts:
     def test_reasons_are_told_once_each(self) -> None:
         (row,) = comparison_rows(beside(data="digits"))
-        assert reasons(row) == "another data set; the published interval includes 0"
+        assert reasons(row) == "another data set; the published interval includes 0 (of scratch-b − scratch-e)"
 
     def test_notes_of_numbers_name_their_arm(self) -> None:
         photos = {"network": "torchvision:resnet50", "method": "thinet", "fraction": 0.5, "data": "photos"}

@@ -99,7 +99,9 @@ class Between(Settings):
             raise ValueError("first and second say the same; change the arm, or name another comparison")
         named = {*self.first.named, *self.second.named} & set(self.best)
         if named:
-            raise ValueError(f"best chooses over columns that no side names; found {', '.join(sorted(named))} in both")
+            raise ValueError(
+                f"best chooses over columns that no side names; found {', '.join(sorted(named))} in best and in a side. Take it out of one"
+            )
         return self
 
     @property

@@ -76,6 +76,8 @@ def meant(section: str, key: str) -> str:
 
 
 def _closest(section: str, key: str) -> str | None:
+    if section and key in sections():
+        return None  # a table where it cannot stand, and no slip
     own = [dotted(section, name) for name in sections().get(section, ())]
     elsewhere = [dotted(place, name) for place, names in sections().items() for name in names if place != section]
     for known in (own, elsewhere):

@@ -109,9 +109,16 @@ def notes(row: Row) -> list[str]:
 
 
 def reasons(row: Row) -> str:
-    """Why not all differences of a row can be told to agree or not: each reason once, without its numbers."""
-    found = [reason for one in row["differences"] for reason in one["reasons"]]
-    return "; ".join(dict.fromkeys(reason.partition(" (")[0] for reason in found))
+    """Why not all differences of a row can be told to agree or not: each reason once, without its numbers, and where it is not
+    all of them that it holds for, which."""
+    found: dict[str, list[str]] = {}
+    for one in row["differences"]:
+        for reason in dict.fromkeys(reason.partition(" (")[0] for reason in one["reasons"]):
+            found.setdefault(reason, []).append(f"{one['a']} − {one['b']}")
+    every = len(row["differences"])
+    return "; ".join(
+        reason if len(pairs) == every else f"{reason} (of {listing(pairs)})" for reason, pairs in found.items()
+    )
 
 
 def print_published(results: Results, console: Console) -> None:
