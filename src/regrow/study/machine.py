@@ -43,13 +43,16 @@ def machine() -> dict[str, str | int]:
 
 def versions() -> dict[str, str]:
     """Versions of regrow and of the libraries whose bits it depends on."""
-    found = {}
-    for name in _LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:  # pragma: no cover - a source tree that was never installed
-            found[name] = "not installed"
-    return found
+    return {name: _installed(name) for name in _LIBRARIES}
+
+
+@functools.cache
+def _installed(name: str) -> str:
+    """A library's version, read from its metadata once a process: every stage notes it."""
+    try:
+        return version(name)
+    except PackageNotFoundError:  # pragma: no cover - a source tree that was never installed
+        return "not installed"
 
 
 @functools.cache
